@@ -1,0 +1,1 @@
+"""From files to batches: records, manifests, decoding, splits, feature cache, data module."""

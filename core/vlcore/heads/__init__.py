@@ -1,0 +1,1 @@
+"""From tower features to the shared space: projections and closed-form alignment."""
