@@ -50,12 +50,19 @@ class PluginError(VlcoreError):
 
 
 class MissingDependencyError(VlcoreError, ImportError):
-    """An optional library is needed and not installed."""
+    """An optional library is needed and not installed.
 
-    def __init__(self, module: str, extra: str, needed_by: str) -> None:
+    Args:
+        module: import name of the library.
+        extra: that brings it.
+        needed_by: what needs it, as the subject of the sentence.
+        distribution: whose extra it is.
+    """
+
+    def __init__(self, module: str, extra: str, needed_by: str, distribution: str = "vlcore") -> None:
         VlcoreError.__init__(
             self,
-            f'{needed_by} needs the library {module!r}, which is not installed: pip install "vlcore[{extra}]"',
+            f'{needed_by} needs the library {module!r}, which is not installed: pip install "{distribution}[{extra}]"',
         )
         self.module = module
         self.extra = extra

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -42,10 +42,14 @@ class Registry(Generic[T]):
 
     Args:
         kind: what the names stand for, in the singular; used in error messages.
+
+    Attributes:
+        explain: given a name that is not here, a sentence on why, or "" if nothing is known.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.explain: Callable[[str], str] = lambda name: ""
         self._entries: dict[str, Entry[T]] = {}
 
     def register(self, name: str, target: str | T, *, owner: str = "vlcore", summary: str = "") -> None:
@@ -60,9 +64,17 @@ class Registry(Generic[T]):
         Raises:
             DuplicateNameError: if the name is taken; both owners are named.
         """
-        if name in self._entries:
-            raise DuplicateNameError(self.kind, name, self._entries[name].owner, owner)
-        self._entries[name] = Entry(name, target, owner, summary)
+        self.add(Entry(name, target, owner, summary))
+
+    def add(self, entry: Entry[T]) -> None:
+        """Add an entry as it is.
+
+        Raises:
+            DuplicateNameError: if the name is taken; both owners are named.
+        """
+        if entry.name in self._entries:
+            raise DuplicateNameError(self.kind, entry.name, self._entries[entry.name].owner, entry.owner)
+        self._entries[entry.name] = entry
 
     def get(self, name: str) -> T:
         """Return the thing of that name.
@@ -77,7 +89,7 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            raise UnknownNameError(self.kind, name, self._entries) from None
+            raise UnknownNameError(self.kind, name, self._entries, self.explain(name)) from None
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -1,0 +1,1 @@
+"""Towers and heads as one module; no training code."""

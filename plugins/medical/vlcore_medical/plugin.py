@@ -1,0 +1,30 @@
+"""What this package brings to vlcore; importing it is cheap."""
+
+from __future__ import annotations
+
+from vlcore.plugins import PLUGIN_API_VERSION, Plugin
+from vlcore.registry import Registries
+
+
+def register(registries: Registries) -> None:
+    """Register readers and prompt sets, by reference."""
+    registries.readers.register(
+        "medical/covid_cxr",
+        "vlcore_medical.covid_cxr:read_covid_cxr",
+        summary="chest X-rays with clinical notes (covid-chestxray), grouped by patient",
+    )
+    registries.prompts.register(
+        "medical/chest_xray",
+        "vlcore_medical.prompts:CHEST_XRAY",
+        summary="sentences of chest X-ray reports around a finding",
+    )
+
+
+PLUGIN = Plugin(
+    name="medical",
+    register=register,
+    api_version=PLUGIN_API_VERSION,
+    requires=("pydicom",),
+    extra="medical",
+    summary="chest X-rays and reports",
+)

@@ -1,0 +1,1 @@
+"""Aerial and satellite images for vlcore."""

@@ -1,0 +1,18 @@
+"""What the medical plugin registers."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlcore.registry import Registries
+from vlcore_medical.plugin import PLUGIN
+
+
+def test_everything_registered_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    registries = Registries()
+    PLUGIN.register(registries)
+    assert registries.readers.get("medical/covid_cxr").__name__ == "read_covid_cxr"
+    prompts = registries.prompts.get("medical/chest_xray")
+    assert prompts.name == "medical/chest_xray"
+    assert "a chest x-ray of a patient with pneumonia" in prompts.fill("pneumonia")
+    assert all("pneumonia" in sentence for sentence in prompts.fill("pneumonia"))

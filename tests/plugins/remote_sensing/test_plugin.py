@@ -1,0 +1,15 @@
+"""What the remote sensing plugin registers."""
+
+from __future__ import annotations
+
+from vlcore.registry import Registries
+from vlcore_remote_sensing.plugin import PLUGIN
+
+
+def test_everything_registered_loads() -> None:
+    registries = Registries()
+    PLUGIN.register(registries)
+    assert registries.readers.get("remote_sensing/karpathy").__name__ == "read_karpathy"
+    prompts = registries.prompts.get("remote_sensing/aerial")
+    assert prompts.name == "remote_sensing/aerial"
+    assert "a satellite image of a harbour" in prompts.fill("a harbour")
