@@ -28,9 +28,9 @@ class Encoder(nn.Module, ABC):
     """
 
     width: int
-    source: str
-    licence: str
-    trainable: Trainable
+    source: str = ""
+    licence: str = "unknown"
+    trainable: Trainable = "all"
 
     @abstractmethod
     def blocks(self) -> Sequence[nn.Module]:
@@ -38,7 +38,11 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Plain values that rebuild this tower without weights: arguments of `from_config`."""
+        """Plain JSON values that rebuild this tower without weights: the first argument of `from_config`.
+
+        Only what decides the features belongs here: it is hashed into the fingerprint. `source` and `licence` are
+        kept apart, so that a model that was moved stays the same model.
+        """
 
     def set_trainable(self, trainable: Trainable) -> None:
         """Freeze the tower but for its last blocks, or let all of it learn.
@@ -60,9 +64,8 @@ class Encoder(nn.Module, ABC):
             raise ConfigurationError(f"trainable={trainable!r}: choose 'none', 'all' or a number of last blocks.")
         self.trainable = trainable
         self.requires_grad_(trainable == "all")
-        if isinstance(trainable, int) and trainable:
-            for module in [*blocks[len(blocks) - trainable :], *self.after_blocks()]:
-                module.requires_grad_(True)
+        for module in self._learning():
+            module.requires_grad_(True)
         self.train(self.training)
 
     def after_blocks(self) -> Sequence[nn.Module]:
@@ -76,16 +79,25 @@ class Encoder(nn.Module, ABC):
 
     def train(self, mode: bool = True) -> Encoder:
         """Set the mode; frozen parts stay in evaluation mode, so their statistics and dropout stand still."""
-        super().train(mode)
-        if mode and self.trainable != "all":
-            for module in self.modules():
-                if not any(parameter.requires_grad for parameter in module.parameters()):
-                    module.training = False
+        if not mode or self.trainable == "all":
+            super().train(mode)
+            return self
+        super().train(False)
+        self.training = True
+        for module in self._learning():
+            module.train(True)
         return self
+
+    def _learning(self) -> list[nn.Module]:
+        """The last blocks that learn and what follows them; empty where none or all of the tower learns."""
+        if isinstance(self.trainable, str) or self.trainable == 0:
+            return []
+        blocks = list(self.blocks())
+        return [*blocks[len(blocks) - self.trainable :], *self.after_blocks()]
 
     def fingerprint(self) -> str:
         """SHA-256 of architecture, preprocessing or tokeniser, and weights: 64 hexadecimal digits."""
-        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True, default=str).encode())
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -116,7 +128,16 @@ class ImageEncoder(Encoder):
         """Encode normalised pixels `[B, 3, H, W]` float."""
 
     def forward(self, images: Tensor) -> EncoderOutput:
-        """Encode images `[B, 3, H, W]` uint8 of size `preprocess.size`."""
+        """Encode images `[B, 3, H, W]` uint8 of size `preprocess.size`.
+
+        Raises:
+            ConfigurationError: if the images are of another type or size; their features would be wrong.
+        """
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != (3, *self.preprocess.size):
+            raise ConfigurationError(
+                f"{self.source} takes images [B, 3, {self.preprocess.size[0]}, {self.preprocess.size[1]}] uint8, found "
+                f"{list(images.shape)} {images.dtype}. Bring them to size with the tower's own preprocess."
+            )
         return self.encode(self.normalise(images))
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -137,9 +158,17 @@ class ImageEncoder(Encoder):
 
 
 class TextTokenizer(ABC):
-    """Texts to padded ids; belongs to one text tower."""
+    """Texts to padded ids; belongs to one text tower.
+
+    Attributes:
+        context_length: the most tokens a text may have; longer ones are cut and flagged.
+        pad_id: what short texts are filled with on the right.
+        largest_id: the highest id that a text can get.
+    """
 
     context_length: int
+    pad_id: int = 0
+    largest_id: int = 0
 
     @abstractmethod
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
@@ -163,6 +192,8 @@ class TextEncoder(Encoder):
     """
 
     kind: ClassVar[str] = "text"
+    shares_prefixes: ClassVar[bool] = False
+    """True where `pool` computes a beginning that several texts of a batch share only once."""
     tokenizer: TextTokenizer
     context_length: int
 
@@ -173,7 +204,12 @@ class TextEncoder(Encoder):
 
     @abstractmethod
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderOutput:
-        """Encode ids `[B, L]` int64 with mask `[B, L]`."""
+        """Encode ids `[B, L]` int64 with mask `[B, L]`, ones on the left; L may be the batch's longest text."""
+
+    def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Pooled features `[B, W]` alone, equal to `forward(...).pooled`; a tower may have a shorter way there."""
+        pooled: Tensor = self(input_ids, attention_mask).pooled
+        return pooled
 
     def identity(self) -> dict[str, Any]:
         """Architecture and tokeniser."""

@@ -1,0 +1,1 @@
+"""From a manifest of captioned images to a model directory: encode, try, choose, save, report."""

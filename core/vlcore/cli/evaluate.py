@@ -1,0 +1,129 @@
+"""`vlcore evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vlcore.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vlcore.retrieval.evaluate import EvaluationResult
+
+
+def evaluate(
+    model: Path,
+    manifest: Path,
+    output: Path = Path("evaluation.json"),
+    split: str = "test",
+    lang: str | None = None,
+    image_root: Path | None = None,
+    prompts: str = "photo",
+    labels_key: str = "label",
+    floor: Path | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    batch_size: int = 64,
+    on_bad_image: Literal["raise", "skip", "replace"] = "raise",
+    device: str | None = None,
+) -> None:
+    """Score a model: retrieval both ways and zero-shot classification, with intervals, chance and floor.
+
+    Examples:
+        vlcore evaluate runs/model captions.jsonl -o scores.json
+        vlcore evaluate runs/model captions.jsonl --split all --lang de --prompts aerial
+
+    Args:
+        model: model directory or hub id.
+        manifest: with texts, labels, or both.
+        output: JSON file with scores, protocol and examples.
+        split: which records; `all` for every record.
+        lang: keep the captions of this language only.
+        image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        prompts: sentences around class names: plain, photo, aerial, or a plugin's.
+        labels_key: label to classify by.
+        floor: result JSON of a simpler model on the same split, shown beside the scores.
+        bootstrap: resamples of the 95 % intervals.
+        seed: of the bootstrap.
+        batch_size: images per forward pass.
+        on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
+        device: cuda, mps or cpu; chosen if left out.
+    """
+    from vlcore.data.manifest import open_manifest
+    from vlcore.retrieval.evaluate import evaluate as evaluate_model
+    from vlcore.retrieval.model import load
+
+    result = evaluate_model(
+        load(model, device),
+        open_manifest(manifest, image_root=image_root, lang=lang),
+        split=None if split == "all" else split,
+        lang=lang,
+        prompts=prompts,
+        labels_key=labels_key,
+        bootstrap=bootstrap,
+        seed=seed,
+        floors=None if floor is None else {floor.stem: _read_floor(floor)},
+        batch_size=batch_size,
+        on_bad_image=on_bad_image,
+        progress=True,
+    )
+    result.save(output)
+    print_scores(result)
+    print(f"Scores, protocol and examples: {output}")
+
+
+def print_scores(result: EvaluationResult) -> None:
+    """Print scores with intervals, chance and floors as tables on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for variant, scores in (result.retrieval or {}).items():
+        floors: dict[str, Any] = scores["floor"]
+        table = Table(title=f"Retrieval, {variant.replace('_', ' ')} (per cent)", title_justify="left")
+        for name in ("", "score", "95 % interval", "chance", *floors):
+            table.add_column(name, justify="left" if not name else "right")
+        for label, *path in _ROWS:
+            low, high = _at(scores["interval"], path)
+            values = [f"{_at(part, path):.1f}" for part in (scores, scores["chance"], *floors.values())]
+            table.add_row(label, values[0], f"{low:.1f} to {high:.1f}", *values[1:])
+        console.print(table)
+    if result.zero_shot is not None:
+        scores = result.zero_shot
+        title = f"Zero-shot, {scores['classes']} labels, {scores['samples']} images (per cent)"
+        table = Table("", "score", "95 % interval", "chance", "majority", title=title, title_justify="left")
+        for name in ("accuracy", "balanced_accuracy", "macro_f1", "top5", "ece"):
+            ends = scores["interval"].get(name)
+            floor = [scores["floor"][kind].get(name) for kind in ("chance", "majority")]
+            cells = ["" if value is None else f"{value:.1f}" for value in (scores[name], *floor)]
+            interval = "" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
+            table.add_row(name.replace("_", " "), cells[0], interval, *cells[1:])
+        console.print(table)
+    protocol = result.protocol
+    console.print(
+        f"{protocol['images']} images, {protocol['captions']} captions ({protocol['truncated_captions']} truncated), "
+        f"{protocol['skipped_images']} images skipped, {protocol['replaced_images']} replaced",
+        highlight=False,
+    )
+
+
+_ROWS = [
+    (f"{side.replace('_', ' ')} R@{name[1:]}", side, name)
+    for side in ("text_to_image", "image_to_text")
+    for name in ("r1", "r5", "r10")
+] + [("mean recall", "mean_recall")]
+
+
+def _at(values: Any, path: list[str]) -> Any:
+    for key in path:
+        values = values[key]
+    return values
+
+
+def _read_floor(path: Path) -> dict[str, Any]:
+    try:
+        retrieval = json.loads(path.read_text(encoding="utf-8"))["retrieval"]
+        return dict(retrieval)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path} is no result of `vlcore evaluate` with retrieval scores: {error}") from error

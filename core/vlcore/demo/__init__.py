@@ -1,0 +1,1 @@
+"""A corpus that vlcore renders itself, and the whole way on it."""

@@ -1,0 +1,1 @@
+"""The model directory: save, verify and load a model, safely."""

@@ -1,0 +1,123 @@
+"""config.yaml of a model directory: which classes with which arguments, and the way back to a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from vlcore.encoders.base import Encoder, ImageEncoder, TextEncoder
+from vlcore.errors import ConfigurationError, MissingDependencyError, ModelDirectoryError
+from vlcore.heads.base import Head
+from vlcore.hub.fingerprint import CONFIG, PREPROCESS, TOKENIZER, part
+from vlcore.hub.safe_loading import class_path, resolve_class
+from vlcore.models.dual_encoder import DualEncoder
+from vlcore.types import ImagePreprocess
+
+FORMAT = 1
+"""Grows when a directory of the old form can no longer be read."""
+
+_KEYS = ("format", "model", "image_encoder", "text_encoder", "image_head", "text_head")
+
+
+def write_config(model: DualEncoder, path: Path) -> None:
+    """Describe a model so that `build_model` can make it again without weights.
+
+    Raises:
+        ConfigurationError: if a class could not be loaded again, or an argument is not a plain value.
+    """
+    towers: list[tuple[str, Encoder]] = [("image_encoder", model.image_encoder), ("text_encoder", model.text_encoder)]
+    heads: list[tuple[str, Head]] = [("image_head", model.image_head), ("text_head", model.text_head)]
+    values: dict[str, Any] = {"format": FORMAT, "model": _component(model, DualEncoder, model.config())}
+    for key, tower in towers:
+        base = ImageEncoder if key == "image_encoder" else TextEncoder
+        values[key] = _component(tower, base, tower.config())
+    for key, head in heads:
+        values[key] = _component(head, Head, head.config())
+    try:
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    except yaml.representer.RepresenterError as error:
+        raise ConfigurationError(f"A config() returned a value that YAML cannot hold: {error}.") from error
+    path.write_text(text, encoding="utf-8")
+
+
+def build_model(folder: Path) -> DualEncoder:
+    """Build the model that a verified directory describes, its weights still untrained.
+
+    Raises:
+        ModelDirectoryError: if config.yaml or preprocess.json is not of the known form, or names what may not load.
+    """
+    place = str(folder / CONFIG)
+    values = _read_config(folder)
+    preprocess = _read_preprocess(folder)
+    # Building draws random initial weights; the caller's random state is none of their business.
+    with torch.random.fork_rng(devices=[]):
+        image_class, arguments = _named(values, "image_encoder", ImageEncoder, place)
+        image = _build(place, "image_encoder", image_class.from_config, arguments, preprocess)
+        text_class, arguments = _named(values, "text_encoder", TextEncoder, place)
+        text = _build(place, "text_encoder", text_class.from_config, arguments, folder / TOKENIZER)
+        heads = []
+        for key in ("image_head", "text_head"):
+            head_class, arguments = _named(values, key, Head, place)
+            heads.append(_build(place, key, head_class, **arguments))
+        model_class, arguments = _named(values, "model", DualEncoder, place)
+        model: DualEncoder = _build(place, "model", model_class, image, text, *heads, **arguments)
+    return model
+
+
+def _component(module: torch.nn.Module, base: type[torch.nn.Module], arguments: dict[str, Any]) -> dict[str, Any]:
+    path = class_path(type(module))
+    try:
+        resolve_class(path, base, "model")
+    except ModelDirectoryError as error:
+        raise ConfigurationError(f"{path} could be saved but never loaded again: {error}") from error
+    return {"class_path": path, "arguments": arguments}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = part(folder, CONFIG)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelDirectoryError(f"{path} is not readable YAML: {error}") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else values
+        raise ModelDirectoryError(
+            f"{path}: format expected {FORMAT}, found {found!r}. A newer vlcore wrote it, or it is no model directory: "
+            f"update vlcore."
+        )
+    if set(values) != set(_KEYS):
+        missing, unknown = sorted(set(_KEYS) - set(values)), sorted(map(str, set(values) - set(_KEYS)))
+        raise ModelDirectoryError(f"{path}: missing keys {missing}, unknown keys {unknown}.")
+    return values
+
+
+def _read_preprocess(folder: Path) -> ImagePreprocess:
+    path = part(folder, PREPROCESS)
+    try:
+        return ImagePreprocess.from_dict(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (ValueError, TypeError) as error:
+        raise ModelDirectoryError(f"{path} is not the preprocessing of a tower: {error}") from error
+
+
+def _named(values: Mapping[str, Any], key: str, base: type[Any], place: str) -> tuple[type[Any], dict[str, Any]]:
+    entry = values[key]
+    if not isinstance(entry, dict) or not isinstance(entry.get("arguments"), dict):
+        raise ModelDirectoryError(f"{place}: {key} needs a class_path and a mapping of arguments, found {entry!r}.")
+    return resolve_class(entry.get("class_path"), base, f"{place}, {key}"), entry["arguments"]
+
+
+def _build(place: str, key: str, make: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return make(*args, **kwargs)
+    except (MissingDependencyError, ModelDirectoryError):
+        raise
+    except Exception as error:
+        raise ModelDirectoryError(
+            f"{place}: {key} cannot be built from its arguments ({type(error).__name__}: {error}). Use the versions "
+            f"named in README.md."
+        ) from error

@@ -1,0 +1,1 @@
+"""Using a model: embed, index, search, classify by words, evaluate."""
