@@ -55,7 +55,7 @@ def vlcore_text(share: int) -> dict[str, Any]:
         encoder = build_text_encoder(f"open_clip/{name}")
     encode_texts(encoder, prompts[:BATCH])
     encoded, seconds = timed(lambda: encode_texts(encoder, prompts))
-    return _answer(torch.as_tensor(encoded.features), seconds)
+    return _answer(torch.as_tensor(encoded.rows), seconds)
 
 
 def save_open_clip(model: Any, folder: Path) -> None:

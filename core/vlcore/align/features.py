@@ -62,7 +62,8 @@ class PairedFeatures:
     @cached_property
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Image features `[N, Wi]` and text features `[M, Wt]` as tensors."""
-        return torch.from_numpy(np.ascontiguousarray(self.image)), torch.from_numpy(np.ascontiguousarray(self.text))
+        # Copies: mapped features are read-only, which tensors cannot be.
+        return torch.tensor(self.image), torch.tensor(self.text)
 
 
 class Fold(NamedTuple):

@@ -20,7 +20,8 @@ SAME_LOOK = 0.7
 lie above 0.87; images whose hashes agree by their noise lie around 0."""
 SAME_COLOUR = 2
 """Most levels, of 255, by which each channel of two flat images may differ."""
-_BLOCK = 2048  # images compared at once: 4 million distances
+_SMALL = 64  # images of a bucket whose pairs are all listed
+_BLOCK = 256  # images of a larger bucket that are compared with 4 times as many at once: what fits a core's cache
 
 
 def check_distance(max_distance: int) -> None:
@@ -84,45 +85,23 @@ class NearDuplicates:
         check_distance(max_distance)
         found = np.zeros(len(self._hashes), dtype=bool)
         pairs: list[NearPair] = []
-        for first, second, distance in self._structured(found, max_distance):
-            room = examples - len(pairs)
-            pairs += [NearPair(*one) for one in np.stack([first, second, distance], axis=1)[: max(room, 0)].tolist()]
-        for one, other in self._flat_pairs():
-            if len(pairs) < examples and not (found[one] and found[other]):
-                pairs.append(NearPair(one, other, 0))
-            found[[one, other]] = True
-        return found, pairs
-
-    def _structured(
-        self, found: NDArray[np.bool_], max_distance: int
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Mark images with a match; yield pairs `(first, second, distance)` of which at least one is new."""
+        looks = _Looks(
+            np.array(self._hashes, dtype=np.uint64),
+            np.array(self._contents, dtype=np.int64),
+            np.array(self._splits, dtype=np.int64),
+            np.frombuffer(bytes(self._thumbnails), np.uint8).reshape(-1, THUMBNAIL * THUMBNAIL),
+        )
         structured = np.flatnonzero(~np.array(self._flat, dtype=bool))
-        hashes = np.array(self._hashes, dtype=np.uint64)
-        contents = np.array(self._contents, dtype=np.int64)
-        splits = np.array(self._splits, dtype=np.int64)
-        thumbnails = np.frombuffer(self._thumbnails, np.uint8).reshape(-1, THUMBNAIL * THUMBNAIL)
-        for rows in _buckets(hashes, structured, splits, max_distance + 1):
-            for start in range(0, len(rows), _BLOCK):
-                one = rows[start : start + _BLOCK]
-                for offset in range(start, len(rows), _BLOCK):
-                    other = rows[offset : offset + _BLOCK]
-                    distance = _differing_bits(hashes[one][:, None] ^ hashes[other][None, :])
-                    close = (distance <= max_distance) & (splits[one][:, None] != splits[other][None, :])
-                    close &= contents[one][:, None] != contents[other][None, :]
-                    if offset == start:
-                        close = np.triu(close, 1)  # each pair once
-                    # Most pairs of a long video are pairs of images that have long been found.
-                    close &= ~(found[one][:, None] & found[other][None, :])
-                    row, column = np.nonzero(close)
-                    for part in np.array_split(np.arange(len(row)), len(row) // 65536 + 1):
-                        first, second = one[row[part]], other[column[part]]
-                        same = _correlation(thumbnails[first], thumbnails[second]) >= SAME_LOOK
-                        same &= ~(found[first] & found[second])
-                        first, second = first[same], second[same]
-                        if len(first):
-                            found[first] = found[second] = True
-                            yield first, second, distance[row[part], column[part]][same].astype(np.int64)
+        for first, second, distance in looks.matches(structured, found, max_distance):
+            for one in zip(first.tolist(), second.tolist(), distance.tolist(), strict=True):
+                if len(pairs) == examples:
+                    break
+                pairs.append(NearPair(*one))
+        for first_flat, second_flat in self._flat_pairs():
+            if len(pairs) < examples and not (found[first_flat] and found[second_flat]):
+                pairs.append(NearPair(first_flat, second_flat, 0))
+            found[[first_flat, second_flat]] = True
+        return found, pairs
 
     def _flat_pairs(self) -> Iterator[tuple[int, int]]:
         """Pairs such that every flat image with a match is in one; the number of pairs stays small."""
@@ -152,18 +131,81 @@ class NearDuplicates:
         return self._splits[one] != self._splits[other] and self._contents[one] != self._contents[other]
 
 
-def _buckets(
-    hashes: NDArray[np.uint64], rows: NDArray[np.int64], splits: NDArray[np.int64], bands: int
-) -> Iterator[NDArray[np.int64]]:
-    """Rows of several splits that agree in a band of their hashes."""
-    edges = np.linspace(0, 64, bands + 1).astype(np.int64)
-    for low, high in pairwise(edges.tolist()):
-        mask = np.uint64((1 << (high - low)) - 1)
-        keys = (hashes[rows] >> np.uint64(low)) & mask
+_Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """Arrays of what is compared; `[N]`, and thumbnails `[N, pixels]`."""
+
+    hashes: NDArray[np.uint64]
+    contents: NDArray[np.int64]
+    splits: NDArray[np.int64]
+    thumbnails: NDArray[np.uint8]
+
+    def matches(
+        self, rows: NDArray[np.int64], found: NDArray[np.bool_], max_distance: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Mark the rows with a match in `found`; yield pairs and their distances, at least one pair for each row."""
+        edges = np.linspace(0, 64, max_distance + 2).astype(np.int64).tolist()
+        masks = [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges)]
+        for band, mask in enumerate(masks):
+            for first, second in self._sharing_band(rows, found, mask):
+                differing = self.hashes[first] ^ self.hashes[second]
+                distance = _differing_bits(differing)
+                close = (distance <= max_distance) & (self.splits[first] != self.splits[second])
+                # Most pairs of a long video are pairs of images that have long been found.
+                close &= (self.contents[first] != self.contents[second]) & ~(found[first] & found[second])
+                for earlier in masks[:band]:  # pairs that share an earlier band have been looked at
+                    close &= (differing & earlier) != 0
+                close = np.flatnonzero(close)
+                close = close[self._look_alike(first[close], second[close])]
+                if len(close):
+                    found[first[close]] = found[second[close]] = True
+                    yield first[close], second[close], distance[close].astype(np.int64)
+
+    def _sharing_band(self, rows: NDArray[np.int64], found: NDArray[np.bool_], mask: np.uint64) -> Iterator[_Pairs]:
+        """Pairs of rows whose hashes agree in the bits of `mask`."""
+        keys = self.hashes[rows] & mask
         order = np.argsort(keys, kind="stable")
-        for bucket in np.split(rows[order], np.flatnonzero(np.diff(keys[order])) + 1):
-            if len(bucket) > 1 and np.ptp(splits[bucket]):
-                yield bucket
+        rows, keys = rows[order], keys[order]
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+        sizes = np.diff(np.r_[starts, len(rows)])
+        # All small buckets at once: each row with its next neighbour, with the one after it, and so on.
+        small = np.repeat(sizes <= _SMALL, sizes)
+        for step in range(1, _SMALL):
+            first = np.flatnonzero((keys[step:] == keys[:-step]) & small[:-step])
+            if not len(first):
+                break
+            yield rows[first], rows[first + step]
+        for start, size in zip(starts[sizes > _SMALL], sizes[sizes > _SMALL], strict=True):
+            yield from self._large_bucket(rows[start : start + size], found)
+
+    def _large_bucket(self, bucket: NDArray[np.int64], found: NDArray[np.bool_]) -> Iterator[_Pairs]:
+        """Pairs of a bucket that may match: rows of one split with rows of later ones, in blocks."""
+        for split in np.unique(self.splits[bucket]).tolist():
+            own, others = bucket[self.splits[bucket] == split], bucket[self.splits[bucket] > split]
+            for one in np.split(own, range(_BLOCK, len(own), _BLOCK)):
+                for other in np.split(others, range(4 * _BLOCK, len(others), 4 * _BLOCK)):
+                    if len(other) and not (found[one].all() and found[other].all()):
+                        # A first look at the hashes alone keeps the lists of pairs short.
+                        near = _differing_bits(self.hashes[one][:, None] ^ self.hashes[other]) <= LARGEST_DISTANCE
+                        row, column = np.divmod(np.flatnonzero(near), len(other))
+                        yield one[row], other[column]
+
+    def _look_alike(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`[P]` whether the thumbnails of each pair correlate."""
+        rows, row = np.unique(first, return_inverse=True)
+        columns, column = np.unique(second, return_inverse=True)
+        if len(rows) * len(columns) <= 8 * len(first):  # so dense that all products are cheaper than the pairs
+            products = _standardised(self.thumbnails[rows]) @ _standardised(self.thumbnails[columns]).T
+            return np.asarray(products[row, column] >= SAME_LOOK)
+        alike = np.zeros(len(first), dtype=bool)
+        for start in range(0, len(first), 16384):
+            part = slice(start, start + 16384)
+            one, other = _standardised(self.thumbnails[first[part]]), _standardised(self.thumbnails[second[part]])
+            alike[part] = np.einsum("pk,pk->p", one, other) >= SAME_LOOK  # p pairs, k pixels
+        return alike
 
 
 def _differing_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -178,15 +220,13 @@ def _differing_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return ((values * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.uint8)
 
 
-def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """`[P]` correlation of `[P, pixels]` with `[P, pixels]`; 0 where either has no contrast."""
-    first, second = one.astype(np.float32), other.astype(np.float32)
-    first -= first.mean(axis=1, keepdims=True)
-    second -= second.mean(axis=1, keepdims=True)
-    size = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    product_sum: NDArray[np.float32] = (first * second).sum(axis=1)
-    correlation: NDArray[np.float32] = np.divide(product_sum, size, out=np.zeros_like(product_sum), where=size > 0)
-    return correlation
+def _standardised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`[N, pixels]` with mean 0 and length 1, so that products are correlations; 0 where there is no contrast."""
+    values = thumbnails.astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    standardised: NDArray[np.float32] = np.divide(values, length, out=np.zeros_like(values), where=length > 0)
+    return standardised
 
 
 def _shifted(colour: tuple[int, int, int], shift: tuple[int, ...]) -> tuple[int, int, int]:

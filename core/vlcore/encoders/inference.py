@@ -32,7 +32,7 @@ class ImageInference:
     def __call__(self, images: Tensor) -> Tensor:
         """Encode `[B, 3, H, W]` uint8 as `[B, W]` float."""
         size = CPU_BATCH if self.device.type == "cpu" else max(1, len(images))
-        parts = [self.encoder(part.to(self.device, non_blocking=True)).pooled for part in images.split(size)]
+        parts = [self.encoder(part.to(self.device, non_blocking=True)).pooled for part in torch.split(images, size)]
         return torch.cat(parts)
 
 
@@ -46,7 +46,7 @@ def folded(encoder: ImageEncoder) -> ImageEncoder:
         return encoder
     copied = copy.deepcopy(encoder).eval()
     _fold(copied)
-    copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    copied = copied.to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (2, 3, *encoder.preprocess.size), dtype=torch.uint8, generator=generator)
     with torch.inference_mode():
@@ -59,11 +59,14 @@ def _fold(module: nn.Module) -> None:
     before: nn.Module | None = None
     for name, child in list(module.named_children()):
         _fold(child)
-        if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-            if before.out_channels == child.num_features:
-                fused = fuse_conv_bn_eval(before, child)
-                before.weight, before.bias = fused.weight, fused.bias
-                setattr(module, name, _what_follows(child))
+        if (
+            isinstance(child, nn.BatchNorm2d)
+            and isinstance(before, nn.Conv2d)
+            and before.out_channels == child.num_features
+        ):
+            fused = fuse_conv_bn_eval(before, child)
+            before.weight, before.bias = fused.weight, fused.bias
+            setattr(module, name, _what_follows(child))
         before = child
 
 

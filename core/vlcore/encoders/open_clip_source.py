@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -43,7 +44,6 @@ class OpenClipSource:
         logit_bias: or None.
         licence: as the model card states it.
         tokenizer: builds the tokeniser; a caller who wants the image tower alone needs none.
-        end_id: id that the tokeniser ends texts with, or None where it has none.
     """
 
     place: Path | str
@@ -124,7 +124,10 @@ def _from_tag(library: Any, name: str, tag: str) -> OpenClipSource:
     # The release knows its activation; the configuration of the same name may say otherwise.
     model["quick_gelu"] = bool(release.get("quick_gelu", False))
     try:
-        loaded = library.create_model(name, pretrained=tag, weights_only=True, quick_gelu=model["quick_gelu"])
+        with warnings.catch_warnings():
+            # It warns of the very mismatch that `quick_gelu` mends.
+            warnings.filterwarnings("ignore", message="QuickGELU mismatch")
+            loaded = library.create_model(name, pretrained=tag, weights_only=True, quick_gelu=model["quick_gelu"])
     except Exception as error:
         raise ConfigurationError(
             f"open_clip/{name}/{tag}: the weights cannot be fetched ({type(error).__name__}: {error}). Download a "

@@ -101,7 +101,7 @@ class DualEncoder(nn.Module):
     def text_features(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Pooled features `[B, Wt]` of ids `[B, L]` with mask `[B, L]`; a frozen tower builds no graph."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.text_encoder.frozen):
-            pooled: Tensor = self.text_encoder(input_ids, attention_mask).pooled
+            pooled = self.text_encoder.pool(input_ids, attention_mask)
         return pooled
 
     def project_images(self, features: Tensor) -> Tensor:

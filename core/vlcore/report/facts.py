@@ -62,6 +62,12 @@ def protocol_rows(protocol: Mapping[str, Any]) -> list[Row]:
     return fact_rows(protocol, skip=("bad_images", "command"))
 
 
+def scored_rows(protocol: Mapping[str, Any]) -> list[Row]:
+    """What of the scored data was cut, left out or replaced, zeros included."""
+    names = ("truncated_captions", "skipped_images", "replaced_images", "images_without_captions")
+    return fact_rows({name: protocol.get(name) for name in names}, prefix="scored split: ")
+
+
 def model_rows(card: Mapping[str, Any]) -> list[Row]:
     """Towers with sources and licences, training and versions of a model card."""
     rows: list[Row] = []

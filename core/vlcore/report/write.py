@@ -13,7 +13,7 @@ import vlcore
 from vlcore.files import atomic_write, write_text
 from vlcore.report import figures
 from vlcore.report.data import ReportData
-from vlcore.report.facts import audit_rows, fact_rows, labels_of, model_rows, protocol_rows
+from vlcore.report.facts import audit_rows, fact_rows, labels_of, model_rows, protocol_rows, scored_rows
 from vlcore.report.scores import DIRECTIONS, classification_rows, headline, in_words, number, per_cent, score_table
 from vlcore.report.thumbnails import Thumbnails, data_uri
 
@@ -67,7 +67,7 @@ def render_report(data: ReportData, drawings: dict[str, tuple[figures.Draw, str]
         thumbnail=Thumbnails(data.image_of),
         zero_shot=classification_rows(zero_shot) if zero_shot else None,
         prompts=(protocol.get("zero_shot") or {}).get("templates", []),
-        data_rows=fact_rows(data.data, skip=("audit",)),
+        data_rows=[*fact_rows(data.data, skip=("audit",)), *scored_rows(protocol)],
         audit=audit_rows(data.audit) if data.audit else None,
         bad_images=protocol.get("bad_images") or [],
         protocol_rows=protocol_rows(protocol),

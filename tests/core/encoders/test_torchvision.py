@@ -70,6 +70,7 @@ def test_rebuilt_from_plain_values():
     assert again.fingerprint() == encoder.fingerprint()
 
 
+@pytest.mark.filterwarnings("ignore:The default weight initialization of GoogleNet")
 def test_unknown_and_unsupported_names():
     with pytest.raises(ConfigurationError, match="no such classification model"):
         build_image_encoder("torchvision/resnet19")

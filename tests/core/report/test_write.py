@@ -123,7 +123,7 @@ def test_audit_protocol_and_model_are_there(page):
         "id_1 (train) and id_2 (test): text",
         "leak: 4",
         "torn.jpg",
-        "truncated captions",
+        "scored split: truncated captions",
         "ab" * 32,
         "Apache-2.0",
         "vlcore align 'a b.jsonl'",

@@ -24,8 +24,9 @@ class ImageFolder:
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - Path.absolute keeps '..'
         self._real_root = self.root.resolve()
-        # Rows of one folder share the walk over its links; the cache is bounded for manifests with many folders.
-        self._resolve_folder = lru_cache(maxsize=4096)(self._check_folder)
+        self._prefix = f"{self.root}{os.sep}".replace(os.sep * 2, os.sep)
+        # Images of one folder share the walk over its links; the cache is bounded for manifests with many folders.
+        self._is_inside = lru_cache(maxsize=4096)(self._folder_is_inside)
 
     def locate(self, name: str, *, check: bool = True) -> Path:
         """Path of an image.
@@ -38,15 +39,16 @@ class ImageFolder:
             RowError: if the name leads out of the folder, or no regular file is there.
         """
         relative = self._relative(name)
-        self._resolve_folder(relative.rpartition("/")[0], name)
-        path = self.root / relative
+        if not self._is_inside(relative.rpartition("/")[0]):
+            raise RowError(f"the folder of the image {name!r} is a link out of {self.root}. Copy the files inside.")
+        path = Path(f"{self._prefix}{relative}")
         if check:
             self._check_file(path, name)
         return path
 
     def relative(self, path: Path) -> str:
         """The name of a file inside the folder, the same wherever the folder stands."""
-        return path.relative_to(self.root).as_posix()
+        return str(path).removeprefix(self._prefix).replace(os.sep, "/")
 
     def _relative(self, name: str) -> str:
         if not name.strip():
@@ -56,12 +58,12 @@ class ImageFolder:
         if name.startswith(("http://", "https://", "s3://", "gs://")):
             raise RowError(f"the image {name!r} is an address, and nothing is downloaded. Name a local file.")
         posix = name.replace("\\", "/")
-        if Path(posix).is_absolute():
+        if os.path.isabs(posix):  # noqa: PTH117 - a Path would be made for every row
             posix = self._inside(posix, name)
-        parts = [part for part in posix.split("/") if part not in ("", ".")]
+        parts = posix.split("/")
         if ".." in parts:
             raise RowError(f"the image path {name!r} leads out of {self.root}. Use a path inside it, without '..'.")
-        return "/".join(parts)
+        return "/".join(part for part in parts if part not in ("", "."))
 
     def _inside(self, absolute: str, name: str) -> str:
         for root in (self.root, self._real_root):
@@ -72,13 +74,12 @@ class ImageFolder:
             f"holds the images: --image_root."
         )
 
-    def _check_folder(self, parent: str, name: str) -> None:
-        if not (self.root / parent).resolve().is_relative_to(self._real_root):
-            raise RowError(f"the folder of the image {name!r} is a link out of {self.root}. Copy the files inside.")
+    def _folder_is_inside(self, inner: str) -> bool:
+        return (self.root / inner).resolve().is_relative_to(self._real_root)
 
     def _check_file(self, path: Path, name: str) -> None:
         try:
-            mode = path.lstat().st_mode
+            mode = os.lstat(path).st_mode
             if stat.S_ISLNK(mode):
                 if not path.resolve().is_relative_to(self._real_root):
                     raise RowError(f"the image {name!r} is a link that leads out of {self.root}. Copy the file inside.")

@@ -20,6 +20,7 @@ from vlcore.errors import ConfigurationError, ManifestError, Problem
 
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".tar"))
 """File name endings of manifests."""
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 KEPT = 1000
 """Problems that are kept; the rest is counted."""
 
@@ -119,7 +120,7 @@ def _canonical(record: Record, folder: ImageFolder) -> bytes:
         record.labels,
         record.meta,
     ]
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return _encode(values).encode() + b"\n"
 
 
 def _add_repeated(
