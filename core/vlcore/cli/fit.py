@@ -1,48 +1,185 @@
-"""Training from a configuration file: `vlcore fit | validate | test | predict` on Lightning's own command line."""
+"""Training from a configuration file: `vlcore fit | validate | test | predict`, on Lightning's own command line."""
 
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jsonargparse import DefaultHelpFormatter
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from omegaconf.errors import OmegaConfBaseException
 
+from vlcore.cli.fit_errors import explain, explain_interpolation
 from vlcore.data.datamodule import ManifestDataModule
-from vlcore.errors import ConfigurationError, VlcoreError
+from vlcore.errors import ConfigurationError, MissingDependencyError
 from vlcore.plugins import registries
 from vlcore.tasks.alignment import AlignmentTask
 from vlcore.tasks.averaging import ExponentialMovingAverage
 from vlcore.tasks.callbacks import SaveModelDirectory
 
-__all__ = ["AlignmentTask", "ExponentialMovingAverage", "ManifestDataModule", "SaveModelDirectory", "main_lightning"]
+MONITOR = "val/mean_recall"
+"""What the best weights are chosen by."""
+
+# Classes that a configuration names without their path: jsonargparse finds what has been imported.
+_CLASSES: dict[str, type] = {
+    "model": AlignmentTask,
+    "data": ManifestDataModule,
+    "trainer": Trainer,
+    "averaging": ExponentialMovingAverage,
+    "saving": SaveModelDirectory,
+}
+
+_EXAMPLES = """examples:
+  vlcore {name} -c configs/general/flickr8k_heads.yaml{checkpoint}
+  vlcore {name} -c config.yaml{checkpoint} --data.manifest mine.jsonl --trainer.max_epochs 5
+  vlcore {name} -c config.yaml --print_config        what the file and the command line add up to
+  vlcore {name} --model.help AlignmentTask           every option of the model
+  vlcore {name} --data.help ManifestDataModule       every option of the data
+"""
+
+
+class _HelpFormatter(DefaultHelpFormatter):  # type: ignore[misc, unused-ignore]
+    """Keeps the line breaks of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
 
 
 class _Parser(LightningArgumentParser):  # type: ignore[misc, unused-ignore]
+    """Raises instead of printing its usage; jsonargparse makes parsers of this class for nested values too."""
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ConfigurationError(message) from ex
 
 
-class _CommandLine(LightningCLI):
-    pass
+class _CommandLine(LightningCLI):  # type: ignore[misc, unused-ignore]
+    """Lightning's command line with a run folder, loggers, checkpoints and a model directory unless told otherwise."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse without Lightning's warning that arguments were passed on from a program: they always are."""
+        try:
+            self.config = parser.parse_args(args)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{explain(str(error), _CLASSES)} (see: vlcore {args[0]} --help)") from error
+
+    def before_instantiate_classes(self) -> None:
+        """Give the run a folder named after its configuration, and check the checkpoint before any work."""
+        config = self.config[self.subcommand]
+        files = config.get("config") or []
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = str(Path("runs") / (Path(str(files[-1])).stem if files else "fit"))
+        path = config.get("ckpt_path")
+        if path is not None and path not in ("best", "last", "hpc") and not Path(path).is_file():
+            raise ConfigurationError(
+                f"ckpt_path: there is no file {path!r}. Checkpoints are in <run folder>/logs/version_*/checkpoints."
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer; what the configuration does not say about loggers and checkpoints is added."""
+        config = self.config_init[self.subcommand].trainer
+        if config.logger in (None, True):
+            kwargs["logger"] = _loggers(config.default_root_dir)
+        if self.subcommand == "fit":
+            config.callbacks = [*_listed(config.callbacks), *self._default_callbacks(config)]
+        trainer: Trainer = super().instantiate_trainer(**kwargs)
+        return trainer
+
+    def _default_callbacks(self, config: Any) -> list[Callback]:
+        given = _listed(config.callbacks)
+        checkpoints = config.enable_checkpointing is not False
+        validates = getattr(self.datamodule, "validates", True) and config.limit_val_batches != 0
+        added: list[Callback] = []
+        if checkpoints and not any(isinstance(callback, ModelCheckpoint) for callback in given):
+            best = ModelCheckpoint(monitor=MONITOR, mode="max", filename="best", save_last=True)
+            added.append(best if validates else ModelCheckpoint(save_last=True))
+        if hasattr(self.model, "model") and not any(isinstance(callback, SaveModelDirectory) for callback in given):
+            added.append(SaveModelDirectory(weights="best" if checkpoints and validates else "last"))
+        return added
 
 
 def main_lightning(arguments: list[str]) -> None:
-    """x."""
-    _CommandLine(
-        LightningModule,
-        LightningDataModule,
-        parser_class=_Parser,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        parser_kwargs={"parser_mode": "omegaconf"} | {name: {"parser_mode": "omegaconf"} for name in ("fit", "validate", "test", "predict")},
-        args=arguments,
-    )
+    """Run `fit`, `validate`, `test` or `predict`.
+
+    Args:
+        arguments: the command's name and what follows it.
+
+    Raises:
+        ConfigurationError: if the configuration does not fit; the key, the value and what would do are named.
+    """
+    _quieten()
+    _import_plugin_tasks()
+    try:
+        _CommandLine(
+            LightningModule,
+            LightningDataModule,
+            parser_class=_Parser,
+            parser_kwargs={
+                # On the outer parser, which reads the files.
+                "parser_mode": "omegaconf",
+                **{
+                    name: {
+                        "parser_mode": "omegaconf",
+                        "formatter_class": _HelpFormatter,
+                        "epilog": _examples(name),
+                    }
+                    for name in LightningCLI.subcommands()
+                },
+            },
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            args=arguments,
+        )
+    except MisconfigurationException as error:
+        raise ConfigurationError(str(error)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(explain_interpolation(str(error), error.full_key)) from error
+
+
+def _examples(name: str) -> str:
+    return _EXAMPLES.format(name=name, checkpoint="" if name == "fit" else " --ckpt_path best.ckpt")
+
+
+def _loggers(folder: str) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(folder, name="logs")]
+    if find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
+    return loggers
+
+
+def _listed(callbacks: Any) -> list[Callback]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, list) else [callbacks]
+
+
+def _import_plugin_tasks() -> None:
+    """Make the tasks of plugins known by their short names; one that cannot be used is left out."""
+    for entry in registries().tasks.entries().values():
+        try:
+            entry.load()
+        except MissingDependencyError:
+            continue
+        except Exception as error:
+            warnings.warn(f"The task {entry.name!r} of {entry.owner!r} cannot be imported: {error}", stacklevel=2)
+
+
+def _quieten() -> None:
+    """Silence advice that does not concern these runs."""
+    # Frozen towers are meant to stay in evaluation mode, and features in memory need no worker processes.
+    for message in ("Found .* module.* in eval mode", ".*does not have many workers", ".*isinstance.treespec"):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertisement)
+
+
+def _no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in str(record.msg)

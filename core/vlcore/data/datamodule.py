@@ -1,0 +1,281 @@
+"""From a manifest to the batches that a task trains on, with the features of frozen towers cached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from lightning.fabric.utilities.seed import pl_worker_init_function
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import nn
+from torch.utils.data import DataLoader
+
+from vlcore.data.collate import LoadedPairBatch, PairCollate
+from vlcore.data.decode import DecodeReport, OnBadImage
+from vlcore.data.feature_store import default_cache_root
+from vlcore.data.pairs import CaptionChoice, PairDataset, PairSampler
+from vlcore.data.prepare_pairs import PairPreparation, TowerTask, count_truncated
+from vlcore.data.record import Record
+from vlcore.data.split_selection import Part, SplitSelection
+from vlcore.data.stream import default_workers
+from vlcore.errors import ConfigurationError, ImageDecodeError
+from vlcore.types import PairBatch
+
+T = TypeVar("T")
+
+_MOST_WORKERS = 8
+_PARTS: dict[str, tuple[Part, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("test",),
+}
+
+
+class ManifestDataModule(LightningDataModule):
+    """Image-text pairs of a manifest in batches of `PairBatch`.
+
+    A frozen tower's features are computed once, kept on disk, and read from there in every epoch and later run; the
+    tower is not touched again. Training images that are augmented differ every time and are read from their files.
+
+    Args:
+        manifest: file or folder; see `vlcore.data.manifest.open_manifest`.
+        image_root: folder that image paths start from; the manifest's own if left out.
+        lang: keep only texts of this language, such as `en`.
+        train_split: name of the records to train on; all records where the manifest names no splits.
+        val_split: name of the records to validate on; left out, a part of the training records is held out.
+        val_fraction: share of the training records (by group) that is held out where there is no `val_split`.
+        test_split: name of the records for `test` and `predict`.
+        batch_size: pairs per batch and process.
+        captions: `all` pairs in every epoch, or `sample` one caption per image anew in each.
+        on_bad_image: `raise`; or `skip` the pairs of a bad image or `replace` it by a grey one, both counted.
+        augment: torchvision v2 transforms for training images `[3, H, W]` uint8, before the tower's own geometry.
+        cache_features: keep the features of frozen towers; False reads and encodes every image in every epoch.
+        cache_dir: folder of the cached features; `$VLCORE_CACHE` or `~/.cache/vlcore` if left out.
+        num_workers: processes that read images; by default one per core, at most 8. Cached features need none.
+        seed: of the hold-out, the order, and the choice of captions.
+
+    Attributes:
+        report: counts of images decoded, skipped and replaced.
+    """
+
+    def __init__(
+        self,
+        manifest: str,
+        image_root: str | None = None,
+        lang: str | None = None,
+        train_split: str = "train",
+        val_split: str | None = None,
+        val_fraction: float = 0.1,
+        test_split: str = "test",
+        batch_size: int = 256,
+        captions: CaptionChoice = "all",
+        on_bad_image: OnBadImage = "raise",
+        augment: nn.Module | list[nn.Module] | None = None,
+        cache_features: bool = True,
+        cache_dir: str | None = None,
+        num_workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 2:
+            raise ConfigurationError(f"batch_size={batch_size}: a contrastive loss needs at least 2 pairs.")
+        if not 0 <= val_fraction < 1:
+            raise ConfigurationError(f"val_fraction={val_fraction}: choose a share from 0 to below 1.")
+        self.selection = SplitSelection(
+            Path(manifest),
+            None if image_root is None else Path(image_root),
+            lang,
+            train_split,
+            val_split,
+            val_fraction,
+            test_split,
+            seed,
+        )
+        self.batch_size = batch_size
+        self.captions = captions
+        self.on_bad_image = on_bad_image
+        self.augment = nn.Sequential(*augment) if isinstance(augment, list) else augment
+        self.cache_root = (Path(cache_dir) if cache_dir else default_cache_root()) if cache_features else None
+        self.num_workers = min(_MOST_WORKERS, default_workers()) if num_workers is None else num_workers
+        self.seed = seed
+        self.report = DecodeReport()
+        self._parts: dict[Part, PairCollate] = {}
+        self._prepared_for: TowerTask | None = None
+
+    @property
+    def validates(self) -> bool:
+        """True where there are pairs to validate on."""
+        return self.selection.val_split is not None or self.selection.val_fraction > 0
+
+    def setup(self, stage: str) -> None:
+        """Read the manifest, encode what frozen towers have not seen yet, and give the heads their statistics.
+
+        Raises:
+            ManifestError: if the manifest has bad rows.
+            ConfigurationError: if a split is not there or has no texts.
+            ImageDecodeError: for a bad image under the policy `raise`.
+        """
+        if self._task() is not self._prepared_for:
+            self._parts, self._prepared_for = {}, self._task()
+        for part in _PARTS[stage]:
+            records = self.selection.records(part)
+            if records and part not in self._parts:
+                self._parts[part] = self._rank_zero_first(partial(self._collate, part, records))
+        if stage == "fit":
+            self._standardise()
+        if self.report.decoded or self.report.bad:
+            rank_zero_info(self.report.summary())
+
+    def train_dataloader(self) -> DataLoader[int]:
+        """Shuffled; the remainder that does not fill a batch is left out, another one in each epoch."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[int] | list[Any]:
+        """Every pair in order; empty where nothing is held out."""
+        return self._loader("val") if "val" in self._parts else []
+
+    def test_dataloader(self) -> DataLoader[int]:
+        """Every pair in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[int]:
+        """The test pairs."""
+        return self._loader("test")
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count what became of a batch's images.
+
+        Raises:
+            ImageDecodeError: for a bad image under the policy `raise`.
+        """
+        if not isinstance(batch, LoadedPairBatch):
+            return batch
+        self.report.add_decoded(batch.decoded)
+        for error in (ImageDecodeError(*facts) for facts in batch.bad):
+            if self.on_bad_image == "raise":
+                raise error
+            if not self.report.bad:
+                rank_zero_warn(f"{error} It goes on with {self.on_bad_image!r}; further ones are only counted.")
+            self.report.add_bad(error, self.on_bad_image)
+        if not len(batch):
+            raise ConfigurationError(f"Every image of a batch is bad, the last one is {batch.bad[-1][1]}: see above.")
+        return batch.pairs()
+
+    def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, dataloader_idx: int) -> PairBatch:
+        """Copy a batch to the device while the host goes on."""
+        return batch.to(device, non_blocking=True)
+
+    def teardown(self, stage: str) -> None:
+        """Say what became of the images that were read while the run went on."""
+        if self.report.bad and not all(part.cached for part in self._parts.values()):
+            rank_zero_info(self.report.summary())
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the model card."""
+        chosen = self.selection
+        held_out = f"{chosen.val_fraction:.0%} of {chosen.train_split!r} held out by group, seed {self.seed}"
+        return {
+            "manifest": chosen.manifest.name,
+            "fingerprint": chosen.fingerprint,
+            "lang": chosen.lang,
+            "captions": self.captions,
+            "validation": held_out if chosen.val_split is None else chosen.val_split,
+            "parts": {
+                name: {"images": len(part.table.images), "captions": len(part.table)}
+                for name, part in self._parts.items()
+            },
+            "bad_images": {"skipped": self.report.skipped, "replaced": self.report.replaced},
+        }
+
+    def _loader(self, name: Part) -> DataLoader[int]:
+        collate = self._parts[name]
+        train = name == "train"
+        trainer = self._trainer()
+        sampler = PairSampler(
+            collate.table,
+            self.captions if train else "all",
+            shuffle=train,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        workers = 0 if isinstance(collate.images, np.ndarray) else self.num_workers
+        return DataLoader(
+            PairDataset(len(collate.table)),
+            self.batch_size,
+            sampler=sampler,
+            collate_fn=collate,
+            num_workers=workers,
+            drop_last=train and len(sampler) >= self.batch_size,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _collate(self, part: Part, records: list[Record]) -> PairCollate:
+        model = self._task().model
+        augment = self.augment if part == "train" else None
+        if augment is not None and self.cache_root is not None and model.image_encoder.frozen:
+            rank_zero_info(
+                "The frozen image tower encodes augmented images anew in every epoch; without data.augment their "
+                "features would be computed once."
+            )
+        collate = self._preparation()(records, augment)
+        tokenizer = model.text_encoder.tokenizer
+        if truncated := count_truncated(collate.table.texts, tokenizer):
+            rank_zero_warn(
+                f"{truncated:,} of {len(collate.table):,} texts of the {part} pairs are longer than the "
+                f"{tokenizer.context_length} tokens that {model.text_encoder.source} reads: their ends are cut off. "
+                f"Shorten them, or choose a text tower with a longer context."
+            )
+        return collate
+
+    def _standardise(self) -> None:
+        """Give heads that have no statistics yet those of the training features."""
+        task = self._task()
+        if task.needs_feature_statistics:
+            task.set_feature_statistics(*self._preparation().sample_features(self._parts["train"]))
+
+    def _preparation(self) -> PairPreparation:
+        trainer = self._trainer()
+        return PairPreparation(
+            self._task(),
+            trainer.strategy.root_device,
+            self.cache_root,
+            self.on_bad_image,
+            self.report,
+            progress=trainer.is_global_zero,
+        )
+
+    def _rank_zero_first(self, work: Callable[[], T]) -> T:
+        """Let the first process fill the cache; the others wait and find everything there."""
+        trainer = self._trainer()
+        if trainer.is_global_zero:
+            result = work()
+        trainer.strategy.barrier("feature cache")
+        return result if trainer.is_global_zero else work()
+
+    def _trainer(self) -> Trainer:
+        if self.trainer is None:
+            raise ConfigurationError(
+                "The data module needs the towers of a task: pass both to a Trainer, as in "
+                "trainer.fit(task, datamodule=data)."
+            )
+        return self.trainer
+
+    def _task(self) -> TowerTask:
+        return cast(TowerTask, self._trainer().lightning_module)
+
+
+def _start_worker(worker: int) -> None:
+    """Seed a process that reads images, and keep its tokeniser from starting threads after the fork."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    pl_worker_init_function(worker)

@@ -1,0 +1,1 @@
+"""LightningModules: model, objective, metrics and optimiser together."""

@@ -1,0 +1,259 @@
+"""Contrastive alignment of an image tower and a text tower."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from vlcore.encoders.inference import ImageInference
+from vlcore.errors import ConfigurationError
+from vlcore.heads.base import Head
+from vlcore.heads.standardise import StandardisedHead
+from vlcore.models.dual_encoder import DualEncoder
+from vlcore.objectives.positives import positive_pairs
+from vlcore.tasks.build import ObjectiveName, build_model, build_objective
+from vlcore.tasks.frozen_towers import FrozenTowers
+from vlcore.tasks.gather import gather_rows
+from vlcore.tasks.optimisation import ScheduleName, WarmupSchedule, build_optimizer, count_steps, start_schedule
+from vlcore.tasks.retrieval_monitor import RetrievalMonitor
+from vlcore.types import DualEncoderOutput, PairBatch, Trainable
+
+
+class AlignmentTask(LightningModule):
+    """Trains heads, and towers where they may learn, so that images and their texts embed close together.
+
+    Captions of one image, and captions that say the same, are positives of each other. In several processes every
+    pair is contrasted with the pairs of all of them, with exact gradients. The model that is trained is `model`.
+
+    Logged: `train/loss`, `train/logit_scale`, `train/pairs_per_loss`; `val/loss` and `val/mean_recall` (per cent, mean
+    of recall at 1, 5 and 10 both ways), likewise `test/…`.
+
+    Args:
+        image_encoder: name of an image tower, such as `starter/efficientnet_lite0`; with `text_encoder`.
+        text_encoder: name of a text tower, such as `starter/minilm`.
+        dual_encoder: name of towers that come aligned, such as `open_clip/<folder>`, instead of the two.
+        image_trainable: which part of the image tower learns: `none`, `all`, or its last N blocks.
+        text_trainable: likewise of the text tower.
+        image_head: `linear`, `residual_mlp`, `star_mlp`, `identity` or a plugin's head; by default `residual_mlp` on
+            single towers and none on a dual encoder.
+        text_head: likewise.
+        embedding_size: size of the space that both sides are projected to.
+        hidden_features: hidden width of `residual_mlp`.
+        dropout: of `residual_mlp`.
+        expansion: hidden width of `star_mlp` in multiples of the tower's width.
+        objective: `info_nce` or `siglip`.
+        learning_rate: peak.
+        weight_decay: of matrices; biases, norms and the temperature do not decay.
+        betas: of AdamW.
+        schedule: `cosine` to zero, or `constant`.
+        warmup: optimiser steps if a whole number, share of the run if a fraction.
+        compile: compile the model with `torch.compile`.
+        model: an already built model, instead of all names above it; for use from Python.
+
+    Raises:
+        ConfigurationError: if the names do not make a model.
+        UnknownNameError: if a name is unknown.
+    """
+
+    def __init__(
+        self,
+        image_encoder: str | None = None,
+        text_encoder: str | None = None,
+        dual_encoder: str | None = None,
+        image_trainable: Trainable = "none",
+        text_trainable: Trainable = "none",
+        image_head: str | None = None,
+        text_head: str | None = None,
+        embedding_size: int = 512,
+        hidden_features: int = 512,
+        dropout: float = 0.3,
+        expansion: int = 8,
+        objective: ObjectiveName = "info_nce",
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        betas: tuple[float, float] = (0.9, 0.98),
+        schedule: ScheduleName = "cosine",
+        warmup: int | float = 0.05,
+        compile: bool = False,
+        model: DualEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["model"])
+        if model is None:
+            model = build_model(
+                image_encoder,
+                text_encoder,
+                dual_encoder,
+                image_trainable=image_trainable,
+                text_trainable=text_trainable,
+                image_head=image_head,
+                text_head=text_head,
+                embedding_size=embedding_size,
+                head_options={"hidden_features": hidden_features, "dropout": dropout, "expansion": expansion},
+                objective=objective,
+            )
+        elif image_encoder is not None or text_encoder is not None or dual_encoder is not None:
+            raise ConfigurationError("Give a model or the names of its towers, not both.")
+        self.model = model
+        self.objective = build_objective(objective)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.betas = betas
+        self.schedule = WarmupSchedule(schedule, warmup)
+        if compile:
+            self.model.compile()
+        self._frozen = FrozenTowers(model)
+        self._monitor = RetrievalMonitor()
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        output: DualEncoderOutput = self.model(batch)
+        image, text = (gather_rows(self, side, gradients=True) for side in (output.image, output.text))
+        image_index, text_key = (gather_rows(self, keys) for keys in (batch.image_index, batch.text_key))
+        loss = self._loss(output._replace(image=image, text=text), image_index, text_key)
+        self.log("train/loss", loss, batch_size=len(batch), on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train/logit_scale", output.logit_scale.detach(), batch_size=len(batch), on_step=False, on_epoch=True)
+        self.log("train/pairs_per_loss", float(len(image)), batch_size=1, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
+        """Loss of a batch; its embeddings are kept for the epoch's recall."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: PairBatch, batch_idx: int) -> None:
+        """As `validation_step`, on test pairs."""
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: PairBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Embeddings `[B, D]` of both sides of a batch with its `image_index` `[B]`."""
+        output = self._embed_once(batch)
+        return {"image": output.image, "text": output.text, "image_index": batch.image_index}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean recall."""
+        self._log_recall("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean recall."""
+        self._log_recall("test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW and a schedule by step; its length is set in `on_train_start`."""
+        # Fused AdamW unscales half-precision gradients by itself, which Lightning cannot combine with clipping.
+        clips_scaled = self.trainer.precision == "16-mixed" and self.trainer.gradient_clip_val is not None
+        optimizer = build_optimizer(
+            self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled
+        )
+        scheduler = LambdaLR(optimizer, [self.schedule] * len(optimizer.param_groups))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Fix the length of the schedule, and say what accumulation does."""
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, LambdaLR):
+            start_schedule(scheduler, self.schedule, count_steps(self.trainer))
+        if self.trainer.accumulate_grad_batches > 1:
+            rank_zero_warn(_accumulation_warning(self.trainer.accumulate_grad_batches))
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step, then hold the temperature within its bound."""
+        super().optimizer_step(*args, **kwargs)
+        self.model.clamp_temperature()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the weights of frozen towers out."""
+        self._frozen.remove(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the frozen towers back in, if they are the same."""
+        self._frozen.restore(checkpoint)
+
+    def image_features(self) -> ImageInference:
+        """The image tower as it stands: `[B, 3, H, W]` uint8 to pooled features `[B, Wi]`, without gradients."""
+        return ImageInference(self.model.image_encoder)
+
+    @torch.inference_mode()
+    def text_features(self, texts: list[str]) -> Tensor:
+        """The text tower as it stands: B texts to pooled features `[B, Wt]`, without gradients."""
+        tower = self.model.text_encoder
+        device = next(tower.parameters()).device
+        tokens = tower.tokenizer(texts)
+        return tower.pool(tokens.input_ids.to(device), tokens.attention_mask.to(device))
+
+    @property
+    def needs_feature_statistics(self) -> bool:
+        """True where a head standardises its features and has no statistics yet."""
+        return any(map(_unstandardised, (self.model.image_head, self.model.text_head)))
+
+    def set_feature_statistics(self, image: NDArray[np.float32], text: NDArray[np.float32]) -> None:
+        """Take mean and deviation of training features `[N, Wi]` and `[M, Wt]` for heads that have none."""
+        for head, features in ((self.model.image_head, image), (self.model.text_head, text)):
+            if _unstandardised(head):
+                mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+                head.set_statistics(torch.from_numpy(mean), torch.from_numpy(scale))
+
+    def tower_fingerprint(self, name: str) -> str:
+        """Fingerprint of the frozen tower `image_encoder` or `text_encoder`, computed once."""
+        return self._frozen.fingerprint(name)
+
+    def _loss(self, output: DualEncoderOutput, image_index: Tensor, text_key: Tensor) -> Tensor:
+        loss: Tensor = self.objective(
+            output.image,
+            output.text,
+            output.logit_scale,
+            output.logit_bias,
+            positives=positive_pairs(image_index, text_key),
+        )
+        return loss
+
+    def _evaluate(self, batch: PairBatch, stage: str) -> None:
+        output = self._embed_once(batch)
+        loss = self._loss(output, batch.image_index, batch.text_key)
+        self.log(f"{stage}/loss", loss, batch_size=len(batch), on_epoch=True, prog_bar=True, sync_dist=True)
+        self._monitor.add(output.image, output.text, batch.image_index)
+
+    def _embed_once(self, batch: PairBatch) -> DualEncoderOutput:
+        """Embed a batch whose rows may share images: each image passes through its tower once."""
+        model = self.model
+        if batch.images is None:
+            output: DualEncoderOutput = model(batch)
+            return output
+        distinct, row = torch.unique(batch.image_index, return_inverse=True)
+        first = torch.zeros_like(distinct).scatter_(0, row, torch.arange(len(row), device=row.device))
+        image = model.encode_images(batch.images[first])[row]
+        if batch.text_features is not None:
+            text = model.project_texts(batch.text_features)
+        elif batch.input_ids is not None and batch.attention_mask is not None:
+            text = model.encode_texts(batch.input_ids, batch.attention_mask)
+        else:
+            raise ConfigurationError("The batch has no texts.")
+        return DualEncoderOutput(image, text, model.logit_scale.exp(), model.logit_bias)
+
+    def _log_recall(self, stage: str) -> None:
+        scores = self._monitor.compute(self)
+        if scores is not None:
+            self.log(f"{stage}/mean_recall", scores.mean_recall, prog_bar=True, rank_zero_only=False)
+
+
+def _unstandardised(head: Head) -> TypeGuard[StandardisedHead]:
+    if not isinstance(head, StandardisedHead):
+        return False
+    statistics = head.standardise
+    return bool((statistics.mean == 0).all() and (statistics.scale == 1).all())
+
+
+def _accumulation_warning(batches: int) -> str:
+    return (
+        f"accumulate_grad_batches={batches}: a contrastive loss is computed in each micro-batch on its own, so a pair "
+        f"is contrasted with the other pairs of its micro-batch only, and gradients of {batches} such losses are "
+        f"averaged. That smooths the gradient; it does not add negatives, and is not training with a batch "
+        f"{batches} times as large. For more negatives raise data.batch_size; train/pairs_per_loss logs how many "
+        f"pairs each loss sees."
+    )
