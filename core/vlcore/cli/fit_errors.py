@@ -45,7 +45,9 @@ def explain_interpolation(message: str, key: str | None) -> str:
     """
     place = (key or "The configuration").replace(".init_args", "")
     if variable := re.search(r"Environment variable '(\w+)' not found", message):
-        return f"{place} needs the environment variable {variable[1]}: export {variable[1]}=…, or write the value itself."
+        return (
+            f"{place} needs the environment variable {variable[1]}: export {variable[1]}=…, or write the value itself."
+        )
     return f"{place}: {message.splitlines()[0]}. Correct the name between '${{' and '}}', or write the value itself."
 
 

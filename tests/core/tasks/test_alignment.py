@@ -253,7 +253,10 @@ def test_heads_get_the_statistics_of_the_training_features(tiny_manifest, tmp_pa
 
 def test_a_built_model_is_taken_as_it_is():
     model = DualEncoder(
-        small_towers.build_image(""), small_towers.build_text(""), small_task().model.image_head, small_task().model.text_head
+        small_towers.build_image(""),
+        small_towers.build_text(""),
+        small_task().model.image_head,
+        small_task().model.text_head,
     )
     assert AlignmentTask(model=model).model is model
     with pytest.raises(ConfigurationError, match="not both"):
