@@ -41,7 +41,8 @@ def test_a_file_is_no_model(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../up", "./runs", "a/b/c", "one", "a b/c", "/a/b"])
-def test_what_is_no_hub_id_is_never_asked_of_the_hub(name, monkeypatch):
+def test_what_is_no_hub_id_is_never_asked_of_the_hub(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **kwargs: pytest.fail("asked the hub"))
     with pytest.raises(ModelDirectoryError, match="There is no folder"):
         model_folder(name)
