@@ -17,13 +17,15 @@ def embed_many(count: int) -> dict[str, Any]:
     from PIL import Image
 
     from vlcore.data.manifest import open_manifest
-    from vlcore.encoders import build_image_encoder, build_text_encoder
+    from vlcore.encoders import build_text_encoder
+    from vlcore.encoders.timm import TimmEncoder
     from vlcore.heads.linear import LinearHead
     from vlcore.models.dual_encoder import DualEncoder
     from vlcore.retrieval.embed import embed
     from vlcore.retrieval.model import Model
+    from vlcore.types import ImagePreprocess
 
-    image_encoder = build_image_encoder("torchvision/squeezenet1_1:random")
+    image_encoder = TimmEncoder("test_resnet", ImagePreprocess((32, 32), resize_to=32)).eval()
     text_encoder = build_text_encoder("starter/minilm")
     network = DualEncoder(
         image_encoder, text_encoder, LinearHead(image_encoder.width, 256), LinearHead(text_encoder.width, 256)

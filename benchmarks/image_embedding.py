@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,18 @@ def vlcore_images(count: int, workers: int = 0) -> dict[str, Any]:
 
     from vlcore.data.record import ImageRef
     from vlcore.data.stream import ImageStream
+    from vlcore.encoders.inference import ImageInference
 
     files, tower = _files(count), _tower().eval()
+    # open_clip's transform scales the short side to the crop itself: all three do so here.
+    tower.preprocess = replace(tower.preprocess, resize_to=224)
+    run = ImageInference(tower)
 
     @torch.inference_mode()
     def encode(names: list[str]) -> torch.Tensor:
         refs = ((name, ImageRef(Path(name))) for name in names)
         # avg + max pooling: the first half is the average that the peers return.
-        parts = [tower(batch.images).pooled[:, :1280] for batch in ImageStream(refs, tower.preprocess, BATCH)]
+        parts = [run(batch.images)[:, :1280] for batch in ImageStream(refs, tower.preprocess, BATCH)]
         return torch.cat(parts)
 
     encode(files[:BATCH])

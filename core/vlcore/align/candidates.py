@@ -36,9 +36,9 @@ class Candidate:
         return float(np.mean(self.scores))
 
     @property
-    def spread(self) -> float:
-        """Standard deviation over the held-out parts, per cent; 0 for one part."""
-        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+    def spread(self) -> float | None:
+        """Standard deviation over the held-out parts, per cent; None for one part, which has none."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and the report."""

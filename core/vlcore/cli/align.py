@@ -89,13 +89,13 @@ def print_alignment(alignment: Alignment) -> None:
 
     from vlcore.cli.evaluate import print_scores
 
-    table = Table(title="Tried on held-out training data (mean recall, per cent)", title_justify="left")
-    for name in ("", "alignment", "mean", "std", "settings"):
+    table = Table(title="Tried on held-out training data (per cent)", title_justify="left")
+    for name in ("", "alignment", "mean recall", "settings"):
         table.add_column(name)
     for place, candidate in enumerate(alignment.candidates):
         settings = ", ".join(f"{key} {value}" for key, value in candidate.settings.items())
         mark = "chosen" if place == 0 else ""
-        table.add_row(mark, candidate.name, f"{candidate.mean:.1f}", f"{candidate.spread:.1f}", settings)
+        table.add_row(mark, candidate.name, f"{candidate.mean:.1f}", settings)
     Console().print(table)
     if alignment.result is not None:
         print_scores(alignment.result)
