@@ -1,9 +1,7 @@
-"""Embedding JPEG files with one timm tower: vlcore, open_clip + DataLoader, sentence-transformers."""
+"""Embedding JPEG files with one timm tower: vlcore against open_clip + DataLoader."""
 
 from __future__ import annotations
 
-import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ OPEN_CLIP_CONFIG = {
         "timm_model_name": ARCHITECTURE,
         "timm_model_pretrained": False,
         "timm_pool": "avg",
-        "timm_proj": "",
+        "timm_proj": "none",
         "image_size": 224,
     },
     "text_cfg": {"width": 64, "heads": 2, "layers": 1},
@@ -108,43 +106,6 @@ def open_clip_images(count: int, workers: int = THREADS) -> dict[str, Any]:
     return _answer(np.asarray(features), seconds)
 
 
-def sentence_transformers_images(count: int, workers: int = 0) -> dict[str, Any]:
-    """sentence-transformers over transformers' TimmWrapper, `encode` on file paths."""
-    from safetensors.torch import save_file
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules import Transformer
-
-    with tempfile.TemporaryDirectory() as name:
-        config = {
-            "model_type": "timm_wrapper",
-            "architectures": ["TimmWrapperModel"],
-            "architecture": ARCHITECTURE,
-            "num_classes": 0,
-            "num_features": 1280,
-            "global_pool": "avg",
-            "pretrained_cfg": {
-                "input_size": [3, 224, 224],
-                "interpolation": "bicubic",
-                "crop_pct": 1.0,
-                "crop_mode": "center",
-                "mean": [0.5] * 3,
-                "std": [0.5] * 3,
-                "num_classes": 0,
-                "pool_size": [7, 7],
-                "first_conv": "conv_stem",
-                "classifier": "classifier",
-            },
-        }
-        (Path(name) / "config.json").write_text(json.dumps(config))
-        state = {f"timm_model.{key}": value.contiguous() for key, value in _timm_state().items()}
-        save_file(state, Path(name) / "model.safetensors", metadata={"format": "pt"})
-        model = SentenceTransformer(modules=[Transformer(name)], device="cpu").eval()
-    files = _files(count)
-    model.encode(files[:BATCH], batch_size=BATCH, show_progress_bar=False)
-    features, seconds = timed(lambda: model.encode(files, batch_size=BATCH, show_progress_bar=False))
-    return _answer(features, seconds)
-
-
 def _answer(features: Any, seconds: float) -> dict[str, Any]:
     values = torch.nn.functional.normalize(torch.as_tensor(features).float(), dim=1)
     return {"seconds": seconds, "images_per_second": len(values) / seconds, "sample": values[::25].tolist()}
@@ -154,14 +115,11 @@ def main(repeats: int = 5, count: int = 1000) -> None:
     """Compare cosines first, then speed."""
     cases = {
         "open_clip": "benchmarks.image_embedding:open_clip_images",
-        "sentence_transformers": "benchmarks.image_embedding:sentence_transformers_images",
         "vlcore": "benchmarks.image_embedding:vlcore_images",
     }
     runs = interleaved(cases, repeats, count=count)
     sample = {name: torch.tensor(side[0]["sample"]) for name, side in runs.items()}
-    cosine = {
-        name: float((sample[name] * sample["vlcore"]).sum(1).min()) for name in ("open_clip", "sentence_transformers")
-    }
+    cosine = {name: float((sample[name] * sample["vlcore"]).sum(1).min()) for name in cases if name != "vlcore"}
     for side in runs.values():
         for run in side:
             del run["sample"]
