@@ -69,7 +69,7 @@ def align(
     folder: Path,
     *,
     image_encoder: str = "starter/efficientnet_lite0",
-    text_encoder: str = "starter/minilm",
+    text_encoder: str = "starter/minilm_layers",
     method: Method = "auto",
     folds: int = 3,
     seed: int = 0,

@@ -13,7 +13,7 @@ def align(
     manifest: Path,
     output: Path,
     image_encoder: str = "starter/efficientnet_lite0",
-    text_encoder: str = "starter/minilm",
+    text_encoder: str = "starter/minilm_layers",
     method: Literal["auto", "closed_form", "learned"] = "auto",
     lang: str | None = None,
     image_root: Path | None = None,

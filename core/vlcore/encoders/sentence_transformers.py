@@ -8,7 +8,7 @@ their own are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +34,28 @@ _POOLING_FLAGS = {
 _TRANSFORMER_FILES = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_mpnet_config.json")
 
 
-def build_text(argument: str, trainable: Trainable = "none") -> TransformersTextEncoder:
+def build_text(
+    argument: str, trainable: Trainable = "none", *, layers: Sequence[int] | None = None
+) -> TransformersTextEncoder:
     """Build a sentence encoder from a hub id or a complete local folder.
 
     Args:
         argument: `organisation/name` or a folder with modules.json.
         trainable: which part learns.
+        layers: pool these layers, as in `TransformersTextEncoder`, and leave out what the folder does after pooling.
 
     Raises:
         ConfigurationError: if there is no such tower, it cannot be fetched, or has a module that is not known.
         ModelDirectoryError: if the folder is incomplete or does not fit.
     """
-    encoder = load_text(source_folder(argument, "sentence_transformers"))
+    encoder = load_text(source_folder(argument, "sentence_transformers"), layers)
     encoder.source = f"sentence_transformers/{argument}"
     encoder.set_trainable(trainable)
     return encoder.eval()
 
 
-def load_text(folder: Path) -> TransformersTextEncoder:
-    """Load a folder of sentence-transformers.
+def load_text(folder: Path, layers: Sequence[int] | None = None) -> TransformersTextEncoder:
+    """Load a folder of sentence-transformers; with `layers`, only up to its pooling.
 
     Raises:
         ConfigurationError: if it has a module that is not known.
@@ -66,6 +69,8 @@ def load_text(folder: Path) -> TransformersTextEncoder:
             f"Dense and Normalize. Modules with code of their own are never run."
         )
     modes, include_prompt = _pooling(modules[1][1])
+    if layers is not None:
+        modules = modules[:2]  # what follows was trained on the last layer alone
     stages = [_dense(path) if kind == "Dense" else {"kind": "normalise"} for kind, path in modules[2:]]
     prompt = _prompt(folder)
     if prompt and not include_prompt:
@@ -75,6 +80,7 @@ def load_text(folder: Path) -> TransformersTextEncoder:
         modules[0][1],
         modes,
         stages,
+        layers=layers,
         context_length=settings.get("max_seq_length"),
         cleaning="lowercase" if settings.get("do_lower_case") else "none",
         prompt=prompt,

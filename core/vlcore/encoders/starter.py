@@ -49,6 +49,9 @@ _MINILM = _Wheel(
 )
 
 
+_TEXT_TOWERS = {"minilm": None, "minilm_layers": (0, 3, 6)}
+
+
 @dataclass(frozen=True, slots=True)
 class _EfficientNet:
     wheel: _Wheel
@@ -109,7 +112,11 @@ def build_image(argument: str, trainable: Trainable = "none") -> ImageEncoder:
 
 
 def build_text(argument: str, trainable: Trainable = "none") -> TextEncoder:
-    """Build `minilm`: all-MiniLM-L6-v2 of sentence-transformers (arXiv 2002.10957), 384 numbers of unit norm.
+    """Build a text tower from all-MiniLM-L6-v2 of sentence-transformers (arXiv 2002.10957).
+
+    `minilm` is that model, 384 numbers of unit norm. `minilm_layers` appends the mean token states of its layers 0
+    (word embeddings), 3 and 6, 1152 numbers: what the last layer has merged away, such as which word was used, helps
+    an alignment that is fitted on them.
 
     Raises:
         ConfigurationError: if there is no such starter tower.
@@ -118,10 +125,10 @@ def build_text(argument: str, trainable: Trainable = "none") -> TextEncoder:
     """
     from vlcore.encoders import sentence_transformers
 
-    _is_known(argument, "text", ("minilm",))
-    folder = _checked(_MINILM, "starter/minilm")
-    encoder = sentence_transformers.build_text(str(folder / "model"), trainable)
-    encoder.source, encoder.licence = "starter/minilm", _MINILM.licence
+    _is_known(argument, "text", _TEXT_TOWERS)
+    folder = _checked(_MINILM, f"starter/{argument}")
+    encoder = sentence_transformers.build_text(str(folder / "model"), trainable, layers=_TEXT_TOWERS[argument])
+    encoder.source, encoder.licence = f"starter/{argument}", _MINILM.licence
     return encoder
 
 

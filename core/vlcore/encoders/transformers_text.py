@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from torch import Tensor, nn
 
@@ -45,6 +46,11 @@ class TransformersTextEncoder(TextEncoder):
         pooling: one mode or several that are appended to each other.
         stages: what follows pooling, in order: `{"kind": "dense", "in_features", "out_features", "bias",
             "activation"}` or `{"kind": "normalise"}`.
+        layers: whose token states are pooled and appended to each other; 0 is the word embeddings, N the output of
+            layer N. None: the last layer alone.
+
+    Raises:
+        ConfigurationError: if a pooling mode or a layer is not there.
     """
 
     def __init__(
@@ -53,9 +59,11 @@ class TransformersTextEncoder(TextEncoder):
         tokenizer: TextTokenizer,
         pooling: Sequence[str] = ("mean",),
         stages: Sequence[Mapping[str, Any]] = (),
+        layers: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         check_modes(pooling, type(network).__name__)
+        _check_layers(layers, network)
         check_vocabulary(tokenizer, embedding_rows(network), type(network).__name__)
         self.network = network
         self.tokenizer = tokenizer
@@ -65,19 +73,26 @@ class TransformersTextEncoder(TextEncoder):
         self.head = nn.Sequential(*(_stage(stage) for stage in self.stages))
         self.source = f"transformers/{type(network).__name__}"
         dense = [stage["out_features"] for stage in self.stages if stage["kind"] == "dense"]
-        self.width = dense[-1] if dense else _hidden_size(network) * len(self.pooling)
+        self.layers = None if layers is None else tuple(layers)
+        self.width = dense[-1] if dense else _hidden_size(network) * len(self.pooling) * len(self.layers or (-1,))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], tokenizer_folder: Path) -> TransformersTextEncoder:
         """Build the architecture with untrained weights from what `config()` returned."""
         values = build_config(config["transformers"])
         factory, arguments = text_class(values)
-        return cls(factory(values, **arguments), load_tokenizer(tokenizer_folder), config["pooling"], config["stages"])
+        network, tokenizer = factory(values, **arguments), load_tokenizer(tokenizer_folder)
+        return cls(network, tokenizer, config["pooling"], config["stages"], config["layers"])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderOutput:
         """Encode ids `[B, L]` int64 with mask `[B, L]`."""
-        states = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return EncoderOutput(states, self.head(pool_tokens(states, attention_mask, self.pooling)))
+        output = self.network(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=self.layers is not None
+        )
+        states = output.last_hidden_state
+        chosen = [states] if self.layers is None else [output.hidden_states[layer] for layer in self.layers]
+        pooled = torch.cat([pool_tokens(layer, attention_mask, self.pooling) for layer in chosen], dim=-1)
+        return EncoderOutput(states, self.head(pooled))
 
     def blocks(self) -> Sequence[nn.Module]:
         """Transformer layers."""
@@ -93,6 +108,7 @@ class TransformersTextEncoder(TextEncoder):
             "transformers": plain_config(self.network.config),
             "pooling": list(self.pooling),
             "stages": self.stages,
+            "layers": None if self.layers is None else list(self.layers),
         }
 
 
@@ -133,6 +149,7 @@ def load_text(
     pooling: Sequence[str] = ("mean",),
     stages: Sequence[Mapping[str, Any]] = (),
     *,
+    layers: Sequence[int] | None = None,
     context_length: int | None = None,
     cleaning: Cleaning = "none",
     prompt: str = "",
@@ -143,6 +160,7 @@ def load_text(
         folder: with config.json, weights and tokeniser.
         pooling: see `TransformersTextEncoder`.
         stages: likewise.
+        layers: likewise.
         context_length: a smaller limit than the model's own, or None.
         cleaning: of texts before they are split.
         prompt: put before every text.
@@ -157,7 +175,7 @@ def load_text(
     tokenizer = plain_tokenizer(
         read_transformers_tokenizer(folder), min(limits, default=512), cleaning=cleaning, prompt=prompt
     )
-    encoder = TransformersTextEncoder(network, tokenizer, pooling, stages)
+    encoder = TransformersTextEncoder(network, tokenizer, pooling, stages, layers)
     encoder.licence = licence_of(folder)
     return encoder
 
@@ -192,6 +210,17 @@ def _stage(stage: Mapping[str, Any]) -> nn.Module:
         raise ConfigurationError(f"The stage {dict(stage)} after pooling is not known.")
     linear = nn.Linear(stage["in_features"], stage["out_features"], bias=stage["bias"])
     return nn.Sequential(linear, _ACTIVATIONS[stage["activation"]]())
+
+
+def _check_layers(layers: Sequence[int] | None, network: nn.Module) -> None:
+    if layers is None:
+        return
+    depth = len(find_blocks(network, type(network).__name__)[0])
+    if not layers or not all(0 <= layer <= depth for layer in layers):
+        raise ConfigurationError(
+            f"layers={list(layers)}: {type(network).__name__} has layers 1 to {depth}, and 0 for its word embeddings; "
+            f"name at least one of them."
+        )
 
 
 def _hidden_size(network: nn.Module) -> int:

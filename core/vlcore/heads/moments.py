@@ -57,9 +57,9 @@ class PairedMoments:
 def paired_moments(image_features: Features, text_features: Features) -> PairedMoments:
     """Standardise both sides and take their covariances.
 
-    A side with fewer rows than columns is rotated into the span of its rows by a QR decomposition of its transpose
-    (the dual route): everything after it works on N x N instead of W x W matrices and gives the same answer, since a
-    ridge is blind to rotations.
+    A side with fewer distinct rows than columns (an image with five captions is one) is rotated into the span of its
+    rows by a QR decomposition of their transpose (the dual route): everything after it works on matrices of that size
+    instead of W x W and gives the same answer, since a ridge is blind to rotations.
 
     Args:
         image_features: `[N, Wi]`; row i belongs to row i of the texts.
@@ -72,26 +72,22 @@ def paired_moments(image_features: Features, text_features: Features) -> PairedM
     rows = int(image_features.shape[0])
     image_mean, image_scale, image_unit = _statistics(image_features, "image")
     text_mean, text_scale, text_unit = _statistics(text_features, "text")
-    image_basis, image_dual = _dual(image_features, image_mean, image_scale)
-    text_basis, text_dual = _dual(text_features, text_mean, text_scale)
-
-    image_width = int(image_features.shape[1]) if image_dual is None else rows
-    text_width = int(text_features.shape[1]) if text_dual is None else rows
-    image_covariance = torch.zeros(image_width, image_width, dtype=torch.float64)
-    text_covariance = torch.zeros(text_width, text_width, dtype=torch.float64)
-    cross = torch.zeros(image_width, text_width, dtype=torch.float64)
+    image = _rotated(image_features, image_mean, image_scale)
+    text = _rotated(text_features, text_mean, text_scale)
+    image_covariance = torch.zeros(image.width, image.width, dtype=torch.float64)
+    text_covariance = torch.zeros(text.width, text.width, dtype=torch.float64)
+    cross = torch.zeros(image.width, text.width, dtype=torch.float64)
     for start in range(0, rows, BLOCK_ROWS):
         span = slice(start, start + BLOCK_ROWS)
-        image = _standardised(image_features, span, image_mean, image_scale) if image_dual is None else image_dual[span]
-        text = _standardised(text_features, span, text_mean, text_scale) if text_dual is None else text_dual[span]
+        image_rows, text_rows = image.block(span), text.block(span)
         # An image with five captions stands in five rows, side by side: it is multiplied once, with weight 5.
-        distinct, group, counts = _runs(image)
+        distinct, group, counts = _runs(image_rows)
         image_covariance.addmm_((distinct * counts[:, None]).T, distinct)
-        text_covariance.addmm_(text.T, text)
-        cross.addmm_(distinct.T, torch.zeros(len(distinct), text_width).double().index_add_(0, group, text))
+        text_covariance.addmm_(text_rows.T, text_rows)
+        cross.addmm_(distinct.T, torch.zeros(len(distinct), text.width).double().index_add_(0, group, text_rows))
     return PairedMoments(
-        image=Side(image_mean, image_scale, image_basis, image_covariance / rows, image_unit),
-        text=Side(text_mean, text_scale, text_basis, text_covariance / rows, text_unit),
+        image=Side(image_mean, image_scale, image.basis, image_covariance / rows, image_unit),
+        text=Side(text_mean, text_scale, text.basis, text_covariance / rows, text_unit),
         cross=cross / rows,
         rows=rows,
     )
@@ -151,10 +147,48 @@ def _runs(block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return block[first], group, torch.bincount(group).double()
 
 
-def _dual(features: Features, mean: Tensor, scale: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Basis `[W, N]` of the rows and the rows `[N, N]` in it, or nothing where N >= W."""
-    rows, width = features.shape
-    if rows >= width:
-        return None, None
-    basis, coordinates = torch.linalg.qr(_standardised(features, slice(0, rows), mean, scale).T)
-    return basis, coordinates.T
+@dataclass(frozen=True)
+class _Rotated:
+    """Standardised features, rotated into the span of their distinct rows where those are few.
+
+    Attributes:
+        features: `[N, W]`.
+        mean: `[W]`.
+        scale: `[W]`.
+        basis: `[W, R]` orthonormal, or None where nothing is rotated.
+        coordinates: `[R, R]` of the distinct rows in that basis.
+        row: `[N]` which distinct row each row is.
+    """
+
+    features: Features
+    mean: Tensor
+    scale: Tensor
+    basis: Tensor | None = None
+    coordinates: Tensor | None = None
+    row: Tensor | None = None
+
+    @property
+    def width(self) -> int:
+        return int(self.mean.shape[0]) if self.basis is None else int(self.basis.shape[1])
+
+    def block(self, span: slice) -> Tensor:
+        if self.coordinates is None or self.row is None:
+            return _standardised(self.features, span, self.mean, self.scale)
+        return self.coordinates[self.row[span]]
+
+
+def _rotated(features: Features, mean: Tensor, scale: Tensor) -> _Rotated:
+    width = int(features.shape[1])
+    parts: list[Tensor] = []
+    numbers: list[Tensor] = []
+    found = 0
+    for _, block in _blocks(features):
+        # Blocks are compared on their own: a run that crosses a border counts twice, which costs a row and no more.
+        distinct, group, _ = _runs(block)
+        numbers.append(group + found)
+        parts.append(distinct)
+        found += len(distinct)
+        if found >= width:
+            return _Rotated(features, mean, scale)
+    basis, coordinates = torch.linalg.qr(((torch.cat(parts) - mean) / scale).T)
+    return _Rotated(features, mean, scale, basis, coordinates.T, torch.cat(numbers))

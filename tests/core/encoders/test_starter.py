@@ -121,3 +121,15 @@ def test_changed_file_is_refused_before_it_is_read(monkeypatch, tmp_path):
     (tmp_path / "models" / "efficientnet-lite0-57934424.pth").unlink()
     with pytest.raises(ModelDirectoryError, match="no such file"):
         build_image_encoder("starter/efficientnet_lite0")
+
+
+@minilm
+def test_minilm_layers_appends_layers_0_3_and_6():
+    encoder, plain = build_text_encoder("starter/minilm_layers"), build_text_encoder("starter/minilm")
+    assert (encoder.width, encoder.layers, encoder.source) == (1152, (0, 3, 6), "starter/minilm_layers")
+    texts = ["a dog runs over the grass", "two boats"]
+    last = encode_texts(encoder, texts).rows[:, 768:]
+    # The last layer's mean is the sentence embedding before its normalisation.
+    np.testing.assert_allclose(
+        last / np.linalg.norm(last, axis=1, keepdims=True), encode_texts(plain, texts).rows, atol=2e-6
+    )

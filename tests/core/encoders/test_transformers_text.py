@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import transformers
 
 from vlcore.encoders import build_text_encoder
 from vlcore.encoders.text_pooling import POOLING_MODES, pool_tokens
-from vlcore.encoders.transformers_text import TransformersTextEncoder
+from vlcore.encoders.transformers_text import TransformersTextEncoder, load_text
 from vlcore.errors import ConfigurationError, ModelDirectoryError, VlcoreError
 
 
@@ -206,3 +207,34 @@ def test_missing_folder_and_hub_id(no_network):
         build_text_encoder("transformers//no/such/folder")
     with pytest.raises(VlcoreError, match="cannot be fetched"):
         build_text_encoder("transformers/nobody/nothing")
+
+
+def test_layers_are_pooled_and_appended(folders, texts, tmp_path):
+    encoder = load_text(Path(folders["bert"]), layers=(0, 2, 1)).eval()
+    model = transformers.BertModel.from_pretrained(folders["bert"]).eval()
+    batch = encoder.tokenizer(texts)
+    with torch.no_grad():
+        states = model(**batch_inputs(batch), output_hidden_states=True).hidden_states
+        expected = [
+            torch.cat([states[layer][row, : mask.sum()].double().mean(dim=0) for layer in (0, 2, 1)])
+            for row, mask in enumerate(batch.attention_mask)
+        ]
+        found = encoder(batch.input_ids, batch.attention_mask)
+    torch.testing.assert_close(found.pooled.double(), torch.stack(expected), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found.tokens, states[-1])
+    assert encoder.width == 3 * model.config.hidden_size == found.pooled.shape[1]
+    encoder.tokenizer.save(tmp_path)
+    rebuilt = TransformersTextEncoder.from_config(json.loads(json.dumps(encoder.config())), tmp_path)
+    rebuilt.load_state_dict(encoder.state_dict())
+    assert rebuilt.fingerprint() == encoder.fingerprint()
+    assert load_text(Path(folders["bert"]), layers=(0, 1, 2)).fingerprint() != encoder.fingerprint()
+
+
+@pytest.mark.parametrize("layers", [(), (-1,), (0, 99)])
+def test_layers_that_are_not_there_are_refused(folders, layers):
+    with pytest.raises(ConfigurationError, match=r"has layers 1 to \d, and 0 for its word embeddings"):
+        load_text(Path(folders["bert"]), layers=layers)
+
+
+def batch_inputs(batch):
+    return {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
