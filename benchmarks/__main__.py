@@ -10,6 +10,8 @@ PARTS = (
     "retrieval_metrics",
     "text_embedding",
     "image_embedding",
+    "contrastive_loss",
+    "text_training",
     "embed_memory",
     "alignment",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -116,6 +116,8 @@ class PairBatch:
         attention_mask: `[B, L]` int64, or None.
         image_features: `[B, Wi]` float32 cached pooled features, or None.
         text_features: `[B, Wt]` float32 cached pooled features, or None.
+        text_lengths: B token counts of the texts, on the host, or None; so that nothing waits for the device to learn
+            them.
     """
 
     image_index: Tensor
@@ -125,27 +127,26 @@ class PairBatch:
     attention_mask: Tensor | None = None
     image_features: Tensor | None = None
     text_features: Tensor | None = None
+    text_lengths: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return int(self.image_index.shape[0])
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PairBatch:
         """Copy every tensor to a device."""
-        moved: dict[str, Any] = {
-            field.name: None if value is None else value.to(device, non_blocking=non_blocking)
-            for field in fields(self)
-            for value in [getattr(self, field.name)]
-        }
-        return PairBatch(**moved)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> PairBatch:
         """Copy every tensor to page-locked memory; the data loader calls this."""
-        pinned: dict[str, Any] = {
-            field.name: None if value is None else value.pin_memory()
-            for field in fields(self)
-            for value in [getattr(self, field.name)]
-        }
-        return PairBatch(**pinned)
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PairBatch:
+        values: dict[str, Any] = {}
+        for field in fields(PairBatch):
+            value = getattr(self, field.name)
+            # Importing torch for isinstance would make `import vlcore` slow.
+            values[field.name] = value if value is None or isinstance(value, tuple) else change(value)
+        return PairBatch(**values)
 
 
 class DualEncoderOutput(NamedTuple):

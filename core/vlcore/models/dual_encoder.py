@@ -30,8 +30,8 @@ class DualEncoder(nn.Module):
         logit_bias: what is added to the logits at the start, learned; None for objectives without a bias.
 
     Attributes:
-        logit_scale: scalar parameter, the LOGARITHM of the scale; `DualEncoderOutput.logit_scale` is exponentiated.
-        logit_bias: scalar parameter, or None.
+        logit_scale: `[1]` parameter, the LOGARITHM of the scale; `DualEncoderOutput.logit_scale` is exponentiated.
+        logit_bias: `[1]` parameter, or None.
 
     Raises:
         ConfigurationError: if the parts do not fit together.
@@ -62,8 +62,9 @@ class DualEncoder(nn.Module):
         self.text_encoder = text_encoder
         self.image_head = image_head
         self.text_head = text_head
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
-        self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor(float(logit_bias)))
+        # One number each, but in a vector: FSDP cannot shard parameters without a dimension.
+        self.logit_scale = nn.Parameter(torch.tensor([math.log(logit_scale)]))
+        self.logit_bias = None if logit_bias is None else nn.Parameter(torch.tensor([float(logit_bias)]))
         # Ready SigLIP checkpoints come with scales above 100; pulling those down would change the model.
         self._largest_log_scale = math.log(max(LARGEST_LOGIT_SCALE, logit_scale))
 
@@ -119,11 +120,15 @@ class DualEncoder(nn.Module):
             ConfigurationError: if a side has neither input nor features, or has cached features of a tower that
                 learns.
         """
+        return self.output(self.project_images(self._image_side(batch)), self.project_texts(self._text_side(batch)))
+
+    def output(self, image: Tensor, text: Tensor) -> DualEncoderOutput:
+        """Put embeddings `[B, D]` together with the scale and the bias."""
         return DualEncoderOutput(
-            image=self.project_images(self._image_side(batch)),
-            text=self.project_texts(self._text_side(batch)),
-            logit_scale=self.logit_scale.exp(),
-            logit_bias=self.logit_bias,
+            image=image,
+            text=text,
+            logit_scale=self.logit_scale.exp().squeeze(0),
+            logit_bias=None if self.logit_bias is None else self.logit_bias.squeeze(0),
         )
 
     @torch.no_grad()

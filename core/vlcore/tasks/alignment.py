@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
@@ -17,10 +18,9 @@ from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
 from vlcore.heads.standardise import StandardisedHead
 from vlcore.models.dual_encoder import DualEncoder
-from vlcore.objectives.positives import positive_pairs
 from vlcore.tasks.build import ObjectiveName, build_model, build_objective
 from vlcore.tasks.frozen_towers import FrozenTowers
-from vlcore.tasks.gather import gather_rows
+from vlcore.tasks.micro_batches import MicroBatches
 from vlcore.tasks.optimisation import ScheduleName, WarmupSchedule, build_optimizer, count_steps, start_schedule
 from vlcore.tasks.retrieval_monitor import RetrievalMonitor
 from vlcore.types import DualEncoderOutput, PairBatch, Trainable
@@ -48,12 +48,16 @@ class AlignmentTask(LightningModule):
         hidden_features: hidden width of `residual_mlp`.
         dropout: of `residual_mlp`.
         expansion: hidden width of `star_mlp` in multiples of the tower's width.
-        objective: `info_nce` or `siglip`.
+        objective: `info_nce`; `siglip`; or `mil_nce`, where of the texts of an image only one has to fit, as in
+            narrated video.
         learning_rate: peak.
         weight_decay: of matrices; biases, norms and the temperature do not decay.
         betas: of AdamW.
         schedule: `cosine` to zero, or `constant`.
         warmup: optimiser steps if a whole number, share of the run if a fraction.
+        micro_batch_size: most pairs that pass through the towers at once; the loss still sees the whole batch, with
+            exact gradients, for one more forward pass (`MicroBatches`). None: the whole batch at once.
+        micro_batch_tokens: likewise, most text tokens at once, padding included; needs a text tower that learns.
         compile: compile the model with `torch.compile`.
         model: an already built model, instead of all names above it; for use from Python.
 
@@ -81,6 +85,8 @@ class AlignmentTask(LightningModule):
         betas: tuple[float, float] = (0.9, 0.98),
         schedule: ScheduleName = "cosine",
         warmup: int | float = 0.05,
+        micro_batch_size: int | None = None,
+        micro_batch_tokens: int | None = None,
         compile: bool = False,
         model: DualEncoder | None = None,
     ) -> None:
@@ -107,6 +113,11 @@ class AlignmentTask(LightningModule):
         self.weight_decay = weight_decay
         self.betas = betas
         self.schedule = WarmupSchedule(schedule, warmup)
+        self.micro_batches = (
+            None
+            if micro_batch_size is None and micro_batch_tokens is None
+            else MicroBatches(micro_batch_size, micro_batch_tokens)
+        )
         if compile:
             self.model.compile()
         self._frozen = FrozenTowers(model)
@@ -114,13 +125,15 @@ class AlignmentTask(LightningModule):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        output: DualEncoderOutput = self.model(batch)
-        image, text = (gather_rows(self, side, gradients=True) for side in (output.image, output.text))
-        image_index, text_key = (gather_rows(self, keys) for keys in (batch.image_index, batch.text_key))
-        loss = self._loss(output._replace(image=image, text=text), image_index, text_key)
+        output: DualEncoderOutput = (
+            self.model(batch) if self.micro_batches is None else self.micro_batches.embed(self.model, batch)
+        )
+        loss = self._loss(output, batch, self._processes())
         self.log("train/loss", loss, batch_size=len(batch), on_step=False, on_epoch=True, prog_bar=True)
         self.log("train/logit_scale", output.logit_scale.detach(), batch_size=len(batch), on_step=False, on_epoch=True)
-        self.log("train/pairs_per_loss", float(len(image)), batch_size=1, on_step=False, on_epoch=True)
+        # The mean over processes of W times their pairs is the number of pairs in the loss.
+        pairs = float(len(batch) * self.trainer.world_size)
+        self.log("train/pairs_per_loss", pairs, batch_size=1, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
@@ -203,19 +216,25 @@ class AlignmentTask(LightningModule):
         """Fingerprint of the frozen tower `image_encoder` or `text_encoder`, computed once."""
         return self._frozen.fingerprint(name)
 
-    def _loss(self, output: DualEncoderOutput, image_index: Tensor, text_key: Tensor) -> Tensor:
+    def _processes(self) -> dist.ProcessGroup | None:
+        """The processes whose pairs make up a training batch; None where there is one."""
+        return dist.group.WORLD if self.trainer.world_size > 1 else None
+
+    def _loss(self, output: DualEncoderOutput, batch: PairBatch, processes: dist.ProcessGroup | None = None) -> Tensor:
         loss: Tensor = self.objective(
             output.image,
             output.text,
             output.logit_scale,
             output.logit_bias,
-            positives=positive_pairs(image_index, text_key),
+            image_index=batch.image_index,
+            text_key=batch.text_key,
+            process_group=processes,
         )
         return loss
 
     def _evaluate(self, batch: PairBatch, stage: str) -> None:
         output = self._embed_once(batch)
-        loss = self._loss(output, batch.image_index, batch.text_key)
+        loss = self._loss(output, batch)
         self.log(f"{stage}/loss", loss, batch_size=len(batch), on_epoch=True, prog_bar=True, sync_dist=True)
         self._monitor.add(output.image, output.text, batch.image_index)
 
@@ -234,7 +253,7 @@ class AlignmentTask(LightningModule):
             text = model.encode_texts(batch.input_ids, batch.attention_mask)
         else:
             raise ConfigurationError("The batch has no texts.")
-        return DualEncoderOutput(image, text, model.logit_scale.exp(), model.logit_bias)
+        return model.output(image, text)
 
     def _log_recall(self, stage: str) -> None:
         scores = self._monitor.compute(self)
@@ -254,6 +273,6 @@ def _accumulation_warning(batches: int) -> str:
         f"accumulate_grad_batches={batches}: a contrastive loss is computed in each micro-batch on its own, so a pair "
         f"is contrasted with the other pairs of its micro-batch only, and gradients of {batches} such losses are "
         f"averaged. That smooths the gradient; it does not add negatives, and is not training with a batch "
-        f"{batches} times as large. For more negatives raise data.batch_size; train/pairs_per_loss logs how many "
-        f"pairs each loss sees."
+        f"{batches} times as large. For more negatives raise data.batch_size and, where memory is short, set "
+        f"model.micro_batch_size, which is exact; train/pairs_per_loss logs how many pairs each loss sees."
     )

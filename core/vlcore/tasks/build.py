@@ -12,19 +12,25 @@ from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.objectives.info_nce import InfoNCE
+from vlcore.objectives.mil_nce import MILNCE
 from vlcore.objectives.siglip import SigLIP
 from vlcore.plugins import registries
 from vlcore.types import Trainable
 
-ObjectiveName = Literal["info_nce", "siglip"]
+ObjectiveName = Literal["info_nce", "siglip", "mil_nce"]
 
 # Starting temperature and bias: CLIP (arXiv 2103.00020, section 2.5) and SigLIP (arXiv 2303.15343, section 3.2).
-_LOGIT_STARTS: dict[str, tuple[float, float | None]] = {"info_nce": (1 / 0.07, None), "siglip": (10.0, -10.0)}
+_LOGIT_STARTS: dict[str, tuple[float, float | None]] = {
+    "info_nce": (1 / 0.07, None),
+    "siglip": (10.0, -10.0),
+    "mil_nce": (1 / 0.07, None),
+}
 
 
 def build_objective(name: ObjectiveName) -> nn.Module:
     """Make the loss of that name."""
-    return {"info_nce": InfoNCE, "siglip": SigLIP}[name]()
+    objectives: dict[str, type[nn.Module]] = {"info_nce": InfoNCE, "siglip": SigLIP, "mil_nce": MILNCE}
+    return objectives[name]()
 
 
 def build_model(
@@ -70,7 +76,7 @@ def build_model(
         image, text = towers.image, towers.text
         if image_head is None and text_head is None:
             logit_scale = towers.logit_scale
-            logit_bias = logit_bias if towers.logit_bias is None or objective == "info_nce" else towers.logit_bias
+            logit_bias = logit_bias if towers.logit_bias is None or objective != "siglip" else towers.logit_bias
     elif image_encoder is not None and text_encoder is not None:
         image, text = build_image_encoder(image_encoder), build_text_encoder(text_encoder)
         image_head, text_head = image_head or "residual_mlp", text_head or "residual_mlp"

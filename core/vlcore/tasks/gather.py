@@ -1,4 +1,4 @@
-"""Rows of all processes together, with gradients where a loss needs them."""
+"""Rows of all processes together."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
 
 
-def gather_rows(module: LightningModule, rows: Tensor, *, gradients: bool = False) -> Tensor:
-    """Concatenate the rows `[B_r, …]` of every process r, which may differ in number.
-
-    With gradients, a loss computed on the result by every process gives, after the mean that data-parallel training
-    takes, exactly the gradient of one process with all rows: the backward pass adds up what each process contributes.
+def gather_rows(module: LightningModule, rows: Tensor) -> Tensor:
+    """Concatenate the rows `[B_r, …]` of every process r, which may differ in number; without gradients.
 
     Args:
         module: that runs in the processes.
         rows: this process's part.
-        gradients: let gradients flow back to the processes the rows came from.
 
     Returns:
         `[sum B_r, …]` in the order of the ranks; `rows` itself in a single process.
@@ -32,5 +28,5 @@ def gather_rows(module: LightningModule, rows: Tensor, *, gradients: bool = Fals
     longest = max(counts)
     padding = [0, 0] * (rows.ndim - 1) + [0, longest - len(rows)]
     padded = nn.functional.pad(rows, padding)
-    gathered: Any = module.all_gather(padded, sync_grads=gradients)  # [R, longest, …]
+    gathered: Any = module.all_gather(padded)  # [R, longest, …]
     return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])

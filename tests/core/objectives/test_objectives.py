@@ -1,240 +1,157 @@
-"""Both contrastive losses against slow loops in float64, and what must not change them."""
+"""What must and must not change the losses, and what they refuse."""
+
+from __future__ import annotations
 
 import math
 
 import pytest
 import torch
+from pair_batches import ALL, BIAS, IMAGE_INDEX, KEYS, LOSSES, SCALE, TEXT_KEY, TWINS, batch, value_and_gradients
 from torch.nn.functional import normalize
 
 from vlcore.objectives.info_nce import InfoNCE
-from vlcore.objectives.positives import positive_pairs
+from vlcore.objectives.mil_nce import MILNCE
 from vlcore.objectives.siglip import SigLIP
 
-BOTH = pytest.mark.parametrize("loss", [InfoNCE(), SigLIP()], ids=["info_nce", "siglip"])
 
-
-def batch(pairs=7, size=5, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    image = normalize(torch.randn(pairs, size, generator=generator, dtype=dtype), dim=1)
-    text = normalize(torch.randn(pairs, size, generator=generator, dtype=dtype), dim=1)
-    return image, text
-
-
-def mask(*labels):
-    values = torch.tensor(labels)
-    return values[:, None] == values[None, :]
-
-
-POSITIVES = mask(0, 0, 1, 2, 1, 0, 3)
-SCALE = torch.tensor(9.0, dtype=torch.float64)
-BIAS = torch.tensor(-3.0, dtype=torch.float64)
-
-
-def info_nce_reference(image, text, scale, bias, positives):
-    pairs = len(image)
-
-    def one_way(queries, keys, allowed):
-        total = 0.0
-        for i in range(pairs):
-            scores = [float(scale) * float(queries[i] @ keys[j]) for j in range(pairs)]
-            normaliser = math.log(sum(math.exp(score) for score in scores))
-            own = [scores[j] - normaliser for j in range(pairs) if allowed[i][j]]
-            total -= sum(own) / len(own)
-        return total / pairs
-
-    return (one_way(image, text, positives) + one_way(text, image, positives.T)) / 2
-
-
-def siglip_reference(image, text, scale, bias, positives):
-    total = 0.0
-    for i in range(len(image)):
-        for j in range(len(text)):
-            logit = float(scale) * float(image[i] @ text[j]) + float(bias)
-            label = 1 if positives[i][j] else -1
-            total += math.log(1 + math.exp(-label * logit))
-    return total / len(image)
-
-
-@pytest.mark.parametrize(
-    "loss, reference", [(InfoNCE(), info_nce_reference), (SigLIP(), siglip_reference)], ids=["info_nce", "siglip"]
-)
-@pytest.mark.parametrize("positives", [None, POSITIVES], ids=["diagonal", "several"])
-def test_equals_a_slow_loop(loss, reference, positives):
+@ALL
+def test_equal_keys_are_the_same_as_no_keys_and_each_pair_is_its_own_positive(name):
     image, text = batch()
-    expected = reference(image, text, SCALE, BIAS, torch.eye(7).bool() if positives is None else positives)
-    found = loss(image, text, SCALE, BIAS, positives)
-    assert found.shape == () and found.dtype == torch.float64
-    assert float(found) == pytest.approx(expected, rel=1e-10)
+    different = torch.arange(7) * 3 - 5
+    expected = LOSSES[name]()(image, text, SCALE, BIAS)
+    torch.testing.assert_close(LOSSES[name]()(image, text, SCALE, BIAS, different, different.flip(0)), expected)
 
 
-def test_a_hand_computation_on_two_pairs():
-    image = text = torch.eye(2, dtype=torch.float64)
-    # Logits are [[1, 0], [0, 1]]: every softmax gives e / (e + 1) to the right text.
-    assert float(InfoNCE()(image, text, 1.0)) == pytest.approx(math.log(1 + math.exp(-1)))
-    # Two positives with logit 1 and two negatives with logit 0, summed, over two rows.
-    expected = (2 * math.log(1 + math.exp(-1)) + 2 * math.log(2)) / 2
-    assert float(SigLIP()(image, text, 1.0, 0.0)) == pytest.approx(expected)
-
-
-@BOTH
-@pytest.mark.parametrize("positives", [None, POSITIVES], ids=["diagonal", "several"])
-def test_gradients_of_embeddings_scale_and_bias(loss, positives):
-    image, text = (side.requires_grad_() for side in batch())
-    scale, bias = SCALE.clone().requires_grad_(), BIAS.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda *inputs: loss(*inputs, positives), (image, text, scale, bias))
-
-
-@BOTH
-def test_a_diagonal_mask_is_the_same_as_none(loss):
+@ALL
+def test_the_order_of_the_batch_changes_nothing(name):
     image, text = batch()
-    diagonal = torch.eye(7, dtype=torch.bool)
-    torch.testing.assert_close(loss(image, text, SCALE, BIAS, diagonal), loss(image, text, SCALE, BIAS))
-    # A row is always its own positive, even where a mask forgot it.
-    torch.testing.assert_close(loss(image, text, SCALE, BIAS, ~diagonal & diagonal), loss(image, text, SCALE, BIAS))
-
-
-@BOTH
-def test_order_of_the_batch_and_swapping_the_sides_change_nothing(loss):
-    image, text = batch()
-    expected = loss(image, text, SCALE, BIAS, POSITIVES)
     order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
-    shuffled = loss(image[order], text[order], SCALE, BIAS, POSITIVES[order][:, order])
-    torch.testing.assert_close(shuffled, expected)
-    torch.testing.assert_close(loss(text, image, SCALE, BIAS, POSITIVES.T), expected)
+    value, gradients = value_and_gradients(LOSSES[name](3), (image, text, SCALE, BIAS), **KEYS)
+    shuffled_keys = {key: values[order] for key, values in KEYS.items()}
+    shuffled, moved = value_and_gradients(LOSSES[name](3), (image[order], text[order], SCALE, BIAS), **shuffled_keys)
+    torch.testing.assert_close(shuffled, value)
+    for index in (0, 1):
+        torch.testing.assert_close(moved[index], gradients[index][order])
 
 
-@BOTH
-def test_a_rotation_of_the_space_changes_nothing(loss):
+@pytest.mark.parametrize("name", ["info_nce", "siglip"])
+def test_swapping_the_sides_changes_nothing(name):
+    image, text = batch()
+    expected = LOSSES[name](3)(image, text, SCALE, BIAS, **KEYS)
+    torch.testing.assert_close(LOSSES[name](3)(text, image, SCALE, BIAS, **KEYS), expected)
+
+
+@ALL
+def test_a_rotation_of_the_space_changes_nothing(name):
     image, text = batch()
     rotation, _ = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))
-    expected = loss(image, text, SCALE, BIAS, POSITIVES)
-    torch.testing.assert_close(loss(image @ rotation, text @ rotation, SCALE, BIAS, POSITIVES), expected)
+    expected = LOSSES[name]()(image, text, SCALE, BIAS, **KEYS)
+    torch.testing.assert_close(LOSSES[name]()(image @ rotation, text @ rotation, SCALE, BIAS, **KEYS), expected)
+
+
+@ALL
+def test_a_hand_computation_on_two_pairs(name):
+    image = text = torch.eye(2, dtype=torch.float64)
+    # Logits are [[1, 0], [0, 1]].
+    expected = {
+        "info_nce": math.log(1 + math.exp(-1)),
+        "siglip": (2 * math.log(1 + math.exp(-1)) + 2 * math.log(2)) / 2,
+        "mil_nce": math.log((math.e + 2) / math.e),
+    }
+    assert float(LOSSES[name]()(image, text, 1.0, 0.0)) == pytest.approx(expected[name])
 
 
 def test_duplicates_as_positives_are_no_longer_punished_for_being_alike():
     image = text = torch.eye(4, dtype=torch.float64)[[0, 0, 1, 2]]
-    duplicates = mask(0, 0, 1, 2)
     # Ideal embeddings: the sigmoid loss calls them wrong unless it knows the duplicates.
-    assert SigLIP()(image, text, 50.0, -25.0, duplicates) < 1e-8
+    assert SigLIP()(image, text, 50.0, -25.0, TWINS) < 1e-8
     assert SigLIP()(image, text, 50.0, -25.0) > 10
+    assert MILNCE()(image, text, 50.0, None, TWINS) < 1e-8
     # InfoNCE with uniform targets stops at their entropy, log 2 for the two rows with a twin, and wants no change.
     moved = text.clone()
     moved[0] = normalize(moved[0] + 0.1 * torch.eye(4)[3], dim=0)
-    ideal = InfoNCE()(image, text, 50.0, None, duplicates)
+    ideal = InfoNCE()(image, text, 50.0, None, TWINS)
     assert float(ideal) == pytest.approx(math.log(2) / 2)
-    assert InfoNCE()(image, moved, 50.0, None, duplicates) > ideal
+    assert InfoNCE()(image, moved, 50.0, None, TWINS) > ideal
     # Taken for negatives, it pays to tell the twins apart.
     assert InfoNCE()(moved, moved, 50.0) < InfoNCE()(image, text, 50.0)
 
 
-@BOTH
-def test_false_negatives_push_equal_captions_apart_and_positives_do_not(loss):
+@ALL
+def test_false_negatives_push_equal_captions_apart_and_positives_do_not(name):
     generator = torch.Generator().manual_seed(3)
-    image = normalize(torch.randn(2, 4, generator=generator, dtype=torch.float64), dim=1)
-    caption = normalize(torch.randn(1, 4, generator=generator, dtype=torch.float64), dim=1)
-    text = caption.repeat(2, 1).requires_grad_()
-    loss(image, text, 10.0, -5.0, mask(0, 0)).backward()
+    image = normalize(torch.randn(3, 4, generator=generator, dtype=torch.float64), dim=1)
+    caption = normalize(torch.randn(2, 4, generator=generator, dtype=torch.float64), dim=1)[[0, 0, 1]]
+    same_words = torch.tensor([0, 0, 1])
+    _, known = value_and_gradients(LOSSES[name](), (image, caption, SCALE, BIAS), text_key=same_words)
     # Equal captions see the same images with the same labels, so nothing separates them.
-    torch.testing.assert_close(text.grad[0], text.grad[1])
-    text.grad = None
-    loss(image, text, 10.0, -5.0).backward()
-    assert not torch.allclose(text.grad[0], text.grad[1])
+    torch.testing.assert_close(known[1][0], known[1][1])
+    _, unknown = value_and_gradients(LOSSES[name](), (image, caption, SCALE, BIAS))
+    assert not torch.allclose(unknown[1][0], unknown[1][1])
 
 
-def test_info_nce_ignores_the_bias():
+def test_info_nce_asks_for_every_positive_and_mil_nce_for_one():
+    # Text 0 fits image 0, text 1 (also its caption) does not.
+    image = torch.eye(4, dtype=torch.float64)[[0, 0, 1]]
+    text = torch.eye(4, dtype=torch.float64)[[0, 2, 1]]
+    same_image = torch.tensor([0, 0, 1])
+    assert InfoNCE()(image, text, 20.0, None, same_image) > 1
+    assert MILNCE()(image, text, 20.0, None, same_image) < 1e-7
+
+
+@pytest.mark.parametrize("name", ["info_nce", "mil_nce"])
+def test_a_softmax_ignores_the_bias_but_answers_for_it(name):
     image, text = batch()
-    torch.testing.assert_close(InfoNCE()(image, text, SCALE, BIAS), InfoNCE()(image, text, SCALE, None))
-
-
-def test_info_nce_asks_for_every_positive_not_just_one():
-    # Text 0 fits image 0, text 1 (also its caption) does not: the form -log sum p would be content.
-    image = torch.eye(3, dtype=torch.float64)[[0, 0, 1]]
-    text = torch.eye(3, dtype=torch.float64)[[0, 2, 1]]
-    assert InfoNCE()(image, text, 20.0, None, mask(0, 0, 1)) > 1
-
-
-@BOTH
-def test_a_batch_of_duplicates_only(loss):
-    image, text = batch(1)
-    image, text = image.repeat(6, 1).requires_grad_(), text.repeat(6, 1).requires_grad_()
-    value = loss(image, text, SCALE, BIAS, torch.ones(6, 6, dtype=torch.bool))
+    bias = torch.tensor(-3.0, requires_grad=True)
+    value = LOSSES[name]()(image, text, SCALE, bias)
+    torch.testing.assert_close(value.detach(), LOSSES[name]()(image, text, SCALE))
+    # A parameter without a gradient would make data-parallel training wait for it.
     value.backward()
-    value = value.detach()
-    assert torch.isfinite(value) and torch.isfinite(image.grad).all()
-    if isinstance(loss, InfoNCE):
-        # All are positives and equal: the uniform distribution is the target, nothing is left to learn.
-        assert float(value) == pytest.approx(math.log(6))
-        torch.testing.assert_close(image.grad, torch.zeros_like(image))
+    assert bias.grad == 0
 
 
-@BOTH
-def test_a_batch_of_one_pair_is_finite(loss):
-    image, text = batch(1)
-    value = loss(image, text, 100.0, -10.0, torch.ones(1, 1, dtype=torch.bool))
-    assert torch.isfinite(value)
-
-
-@BOTH
-def test_logits_are_computed_in_full_precision_under_autocast(loss):
-    image, text = batch(64, 32, dtype=torch.float32)
-    expected = loss(image.double(), text.double(), 100.0, -10.0)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(image, text, 100.0, -10.0)
-    assert found.dtype == torch.float32
-    assert float(found) == pytest.approx(float(expected), rel=1e-5)
-
-
-@BOTH
-def test_half_precision_embeddings_give_a_float32_loss(loss):
-    image, text = batch(dtype=torch.float32)
-    found = loss(image.bfloat16(), text.bfloat16(), 100.0, -10.0)
-    expected = loss(image.bfloat16().double(), text.bfloat16().double(), 100.0, -10.0)
-    assert found.dtype == torch.float32
-    assert float(found) == pytest.approx(float(expected), rel=1e-5)
-
-
-@BOTH
-def test_extreme_logits_stay_finite(loss):
+@ALL
+def test_extreme_logits_stay_finite(name):
     image = torch.eye(4)
-    value = loss(image, -image, torch.tensor(1e4), torch.tensor(0.0), mask(0, 0, 1, 2))
+    inputs = (image, -image, torch.tensor(1e4), torch.tensor(0.0))
+    value, gradients = value_and_gradients(LOSSES[name](3), inputs, image_index=TWINS)
     assert torch.isfinite(value) and value > 1e3
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-@BOTH
-def test_nan_embeddings_are_not_hidden(loss):
-    image, text = batch()
-    image[3, 2] = float("nan")
-    assert torch.isnan(loss(image, text, SCALE, BIAS, POSITIVES))
+@ALL
+@pytest.mark.parametrize("row", [0, 3, 6])
+def test_nan_embeddings_are_not_hidden(name, row):
+    for side in (0, 1):
+        inputs = [*batch(), SCALE, BIAS]
+        inputs[side][row, 2] = float("nan")
+        value, gradients = value_and_gradients(LOSSES[name](3), inputs, **KEYS)
+        assert torch.isnan(value) and torch.isnan(gradients[side]).any() and torch.isnan(gradients[2])
 
 
-@BOTH
-def test_wrong_inputs_are_named(loss):
+@ALL
+def test_wrong_inputs_are_named(name):
+    loss = LOSSES[name]()
     image, text = batch()
     with pytest.raises(ValueError, match=r"\(7, 5\) and text \(6, 5\)"):
         loss(image, text[:6], SCALE, BIAS)
     with pytest.raises(ValueError, match=r"at least one pair"):
         loss(image[:0], text[:0], SCALE, BIAS)
+    with pytest.raises(ValueError, match=r"image is torch.int64"):
+        loss(image.long(), text, SCALE, BIAS)
     with pytest.raises(ValueError, match=r"logit_scale has shape \(7,\)"):
         loss(image, text, torch.ones(7), BIAS)
-    with pytest.raises(ValueError, match=r"expected bool \[7, 7\]"):
-        loss(image, text, SCALE, BIAS, POSITIVES[:6])
-    with pytest.raises(ValueError, match=r"expected bool"):
-        loss(image, text, SCALE, BIAS, POSITIVES.float())
+    with pytest.raises(ValueError, match=r"logit_bias has shape \(2,\)"):
+        loss(image, text, SCALE, torch.ones(2))
+    with pytest.raises(ValueError, match=r"image_index is torch.int64 of shape \(6,\): .* \[7\]"):
+        loss(image, text, SCALE, BIAS, IMAGE_INDEX[:6])
+    with pytest.raises(ValueError, match=r"text_key is torch.float32"):
+        loss(image, text, SCALE, BIAS, None, TEXT_KEY.float())
+    with pytest.raises(ValueError, match=r"tile_size is 0"):
+        LOSSES[name](tile_size=0)
 
 
 def test_siglip_without_a_bias_says_how_to_get_one():
     image, text = batch()
     with pytest.raises(ValueError, match="logit_bias=-10"):
         SigLIP()(image, text, SCALE)
-
-
-def test_positive_pairs_share_the_image_or_the_words():
-    found = positive_pairs(torch.tensor([1, 1, 2, 3]), torch.tensor([10, 11, 12, 10]))
-    expected = torch.tensor([[1, 1, 0, 1], [1, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]], dtype=torch.bool)
-    assert torch.equal(found, expected)
-
-
-@pytest.mark.parametrize("image_index, text_key", [((3,), (4,)), ((3, 1), (3, 1)), ((), ())])
-def test_positive_pairs_refuses_other_shapes(image_index, text_key):
-    with pytest.raises(ValueError, match=r"both must be \[B\]"):
-        positive_pairs(torch.zeros(image_index), torch.zeros(text_key))
