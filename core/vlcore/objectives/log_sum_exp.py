@@ -22,19 +22,20 @@ class RunningLogSumExp:
         self.maximum = like.new_full((entries,), torch.finfo(like.dtype).min)
         self.total = like.new_zeros(entries)
 
-    def add(self, values: Tensor, where: slice, dim: int) -> None:
-        """Add a tile `[R, C]`, which is overwritten.
+    def add(self, values: Tensor, where: slice, dim: int, scratch: Tensor) -> None:
+        """Add a tile `[R, C]`.
 
         Args:
             values: logits; minus infinity where nothing is to be added.
             where: the entries that the tile's rows (`dim=1`) or columns (`dim=0`) belong to.
             dim: the dimension that is summed.
+            scratch: `[R, C]`, is overwritten; may be `values` itself.
         """
         highest = values.amax(dim).clamp_(min=torch.finfo(values.dtype).min)
-        values.sub_(highest.unsqueeze(dim)).exp_()
+        torch.sub(values, highest.unsqueeze(dim), out=scratch).exp_()
         maximum, total = self.maximum[where], self.total[where]
         common = torch.maximum(maximum, highest)
-        total.mul_((maximum - common).exp_()).add_(values.sum(dim).mul_((highest - common).exp_()))
+        total.mul_((maximum - common).exp_()).add_(scratch.sum(dim).mul_((highest - common).exp_()))
         maximum.copy_(common)
 
     def share_maximum(self, processes: ProcessRows) -> None:

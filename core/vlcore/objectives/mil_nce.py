@@ -36,11 +36,11 @@ class MILNCE(TiledLoss):
         for tile in tiles:
             scratch = tile.scratch[0]
             scratch.copy_(tile.logits).masked_fill_(tile.positives, -torch.inf)
-            row_negatives.add(scratch, tile.rows, dim=1)
+            row_negatives.add(scratch, tile.rows, dim=1, scratch=scratch)
             torch.add(tile.logits, weight[tile.rows, None], out=scratch).masked_fill_(tile.positives, -torch.inf)
-            columns.add(scratch, tile.columns, dim=0)
+            columns.add(scratch, tile.columns, dim=0, scratch=scratch)
             tile.logits.masked_fill_(tile.positives.logical_not_(), -torch.inf)
-            row_positives.add(tile.logits, tile.rows, dim=1)
+            row_positives.add(tile.logits, tile.rows, dim=1, scratch=scratch)
         columns.share_maximum(processes)
         processes.add_up(columns.total)
         positive = row_positives.value()

@@ -104,7 +104,7 @@ class Tiles:
                 positives = self._positives(rows, columns)
                 masked = _shaped(self._numbers[0], *positives.shape)
                 masked.copy_(values[columns]).masked_fill_(positives.logical_not_(), -torch.inf)
-                found.add(masked, rows, dim=1)
+                found.add(masked, rows, dim=1, scratch=masked)
         return found.value()
 
     def _positives(self, rows: slice, columns: slice) -> Tensor:
