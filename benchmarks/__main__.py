@@ -12,6 +12,7 @@ PARTS = (
     "image_embedding",
     "contrastive_loss",
     "text_training",
+    "locked_image_training",
     "embed_memory",
     "alignment",
 )
