@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from torch.utils.data import DataLoader
 
 from vlcore.align.candidates import Candidate, held_out_recall
 from vlcore.align.features import PairedFeatures
+from vlcore.data.batch_order import PairOrder
 from vlcore.data.collate import PairCollate
-from vlcore.data.pairs import PairDataset, PairTable
+from vlcore.data.pairs import PairTable
+from vlcore.data.resumable_loader import ResumableLoader
 from vlcore.encoders.base import ImageEncoder, TextEncoder
 from vlcore.heads.residual_mlp import ResidualMLPHead
 from vlcore.models.dual_encoder import DualEncoder
@@ -105,18 +106,12 @@ def _head(features: torch.Tensor, settings: LearnedSettings) -> ResidualMLPHead:
     return head
 
 
-def _loader(features: PairedFeatures, batch_size: int, seed: int) -> DataLoader[int]:
+def _loader(features: PairedFeatures, batch_size: int, seed: int) -> ResumableLoader:
     pairs = len(features.text)
-    table = PairTable([], [], [""] * pairs, features.image_of_text, features.text_key)
-    return DataLoader(
-        PairDataset(pairs),
-        batch_size=min(batch_size, pairs),
-        shuffle=True,
-        # A last batch of a few pairs has few negatives and would pull as hard as a whole one.
-        drop_last=True,
-        collate_fn=PairCollate(table, features.image, features.text),
-        generator=torch.Generator().manual_seed(seed),
-    )
+    names = [str(number) for number in range(len(features))]
+    table = PairTable(names, [], [""] * pairs, features.image_of_text, features.text_key)
+    order = PairOrder(table, min(batch_size, pairs), shuffle=True, seed=seed)
+    return ResumableLoader(order, PairCollate(table, features.image, features.text))
 
 
 class _LossCurve(Callback):

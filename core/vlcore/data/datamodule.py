@@ -8,20 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import nn
-from torch.utils.data import DataLoader
 
-from vlcore.data.collate import LoadedPairBatch, PairCollate
+from vlcore.data.arrangement import count_tokens, suitable_arrangement
+from vlcore.data.batch_order import Arrangement, PairOrder
+from vlcore.data.collate import LoadedPairBatch, PairCollate, PixelReader
 from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_store import default_cache_root
-from vlcore.data.pairs import CaptionChoice, PairDataset, PairSampler
+from vlcore.data.pairs import CaptionChoice
 from vlcore.data.prepare_pairs import PairPreparation, TowerTask, count_truncated
 from vlcore.data.record import Record
+from vlcore.data.resumable_loader import ResumableLoader
 from vlcore.data.split_selection import Part, SplitSelection
 from vlcore.data.stream import default_workers
 from vlcore.errors import ConfigurationError, ImageDecodeError
@@ -54,6 +55,10 @@ class ManifestDataModule(LightningDataModule):
         test_split: name of the records for `test` and `predict`.
         batch_size: pairs per batch and process.
         captions: `all` pairs in every epoch, or `sample` one caption per image anew in each.
+        order: how training pairs are shuffled: `rows` one by one; `blocks` of 1,024 neighbours that are mixed with
+            other blocks, so that disks read nearly in sequence; or by `lengths`, so that the texts of a batch are of
+            like length. Left out: `lengths` where texts pass through their tower in every epoch, else `blocks` where
+            cached features take 256 MiB or more or images are in archives, else `rows`.
         on_bad_image: `raise`; or `skip` the pairs of a bad image or `replace` it by a grey one, both counted.
         augment: torchvision v2 transforms for training images `[3, H, W]` uint8, before the tower's own geometry.
         cache_features: keep the features of frozen towers; False reads and encodes every image in every epoch.
@@ -76,6 +81,7 @@ class ManifestDataModule(LightningDataModule):
         test_split: str = "test",
         batch_size: int = 256,
         captions: CaptionChoice = "all",
+        order: Arrangement | None = None,
         on_bad_image: OnBadImage = "raise",
         augment: nn.Module | list[nn.Module] | None = None,
         cache_features: bool = True,
@@ -100,6 +106,7 @@ class ManifestDataModule(LightningDataModule):
         )
         self.batch_size = batch_size
         self.captions = captions
+        self.order = order
         self.on_bad_image = on_bad_image
         self.augment = nn.Sequential(*augment) if isinstance(augment, list) else augment
         self.cache_root = (Path(cache_dir) if cache_dir else default_cache_root()) if cache_features else None
@@ -133,19 +140,19 @@ class ManifestDataModule(LightningDataModule):
         if self.report.decoded or self.report.bad:
             rank_zero_info(self.report.summary())
 
-    def train_dataloader(self) -> DataLoader[int]:
+    def train_dataloader(self) -> ResumableLoader:
         """Shuffled; the remainder that does not fill a batch is left out, another one in each epoch."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[int] | list[Any]:
+    def val_dataloader(self) -> ResumableLoader | list[Any]:
         """Every pair in order; empty where nothing is held out."""
         return self._loader("val") if "val" in self._parts else []
 
-    def test_dataloader(self) -> DataLoader[int]:
+    def test_dataloader(self) -> ResumableLoader:
         """Every pair in order."""
         return self._loader("test")
 
-    def predict_dataloader(self) -> DataLoader[int]:
+    def predict_dataloader(self) -> ResumableLoader:
         """The test pairs."""
         return self._loader("test")
 
@@ -194,30 +201,31 @@ class ManifestDataModule(LightningDataModule):
             "bad_images": {"skipped": self.report.skipped, "replaced": self.report.replaced},
         }
 
-    def _loader(self, name: Part) -> DataLoader[int]:
+    def _loader(self, name: Part) -> ResumableLoader:
         collate = self._parts[name]
-        train = name == "train"
         trainer = self._trainer()
-        sampler = PairSampler(
+        # A run that is to overfit a few batches wants the same ones in every epoch.
+        train = name == "train" and not trainer.overfit_batches  # type: ignore[attr-defined, unused-ignore]
+        arrangement = self.order or suitable_arrangement(collate)
+        by_length = train and arrangement == "lengths"
+        tokenizer = self._task().model.text_encoder.tokenizer
+        order = PairOrder(
             collate.table,
+            self.batch_size,
             self.captions if train else "all",
             shuffle=train,
+            arrangement=arrangement,
+            lengths=count_tokens(collate.table.texts, tokenizer) if by_length else None,
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        workers = 0 if isinstance(collate.images, np.ndarray) else self.num_workers
-        return DataLoader(
-            PairDataset(len(collate.table)),
-            self.batch_size,
-            sampler=sampler,
-            collate_fn=collate,
-            num_workers=workers,
-            drop_last=train and len(sampler) >= self.batch_size,
+        return ResumableLoader(
+            order,
+            collate,
+            num_workers=self.num_workers if isinstance(collate.images, PixelReader) else 0,
             pin_memory=trainer.strategy.root_device.type == "cuda",
-            persistent_workers=workers > 0,
             worker_init_fn=_start_worker,
-            generator=torch.Generator().manual_seed(self.seed),
         )
 
     def _collate(self, part: Part, records: list[Record]) -> PairCollate:
@@ -253,6 +261,7 @@ class ManifestDataModule(LightningDataModule):
             self.on_bad_image,
             self.report,
             progress=trainer.is_global_zero,
+            seed=self.seed,
         )
 
     def _rank_zero_first(self, work: Callable[[], T]) -> T:

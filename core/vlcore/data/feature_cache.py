@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlcore.data.decode import DecodeReport, OnBadImage, read_image_bytes
+from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.feature_store import FeatureCache, default_cache_root
 from vlcore.data.progress import track
 from vlcore.data.record import Record
@@ -23,25 +25,46 @@ from vlcore.data.stream import ImageStream, content_key, default_workers
 from vlcore.errors import ConfigurationError, ImageDecodeError
 from vlcore.types import ImagePreprocess
 
-__all__ = ["CachedFeatures", "FeatureCache", "cache_image_features", "cache_text_features", "default_cache_root"]
+__all__ = [
+    "CachedFeatures",
+    "FeatureCache",
+    "cache_image_features",
+    "cache_text_features",
+    "default_cache_root",
+    "stream_text_features",
+]
 
 _Batch = TypeVar("_Batch")
 
 _SAVE_SECONDS = 2.0  # a killed run loses the work of at most about this time …
 _SAVE_ROWS = 4096  # … or this many rows
+SORTED_TEXTS = 4096
+"""New texts that are sorted by length with each other, and lie in that order on disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CachedFeatures:
     """Features of the images that could be used.
 
     Attributes:
         kept: positions of these images in the input, ascending; only the policy `skip` leaves gaps.
-        rows: `[len(kept), W]` float32, read-only and mapped where they lie in this order on disk.
+        keys: of these images in the cache.
+        cache: that has them.
     """
 
     kept: list[int]
-    rows: NDArray[np.float32]
+    keys: list[bytes]
+    cache: FeatureCache
+
+    @cached_property
+    def rows(self) -> NDArray[np.float32]:
+        """`[len(kept), W]` float32, read-only and mapped where they lie in this order on disk, else copied."""
+        return self.cache.rows(self.keys)
+
+    @cached_property
+    def stream(self) -> FeatureRows:
+        """The same rows, read from disk batch by batch."""
+        return self.cache.stream(self.keys)
 
 
 def cache_image_features(
@@ -115,7 +138,7 @@ def cache_image_features(
         if key is not None and key in cache:
             kept.append(position)
             kept_keys.append(key)
-    return CachedFeatures(kept, cache.rows(kept_keys))
+    return CachedFeatures(kept, kept_keys, cache)
 
 
 def cache_text_features(
@@ -127,8 +150,6 @@ def cache_text_features(
     progress: bool = False,
 ) -> NDArray[np.float32]:
     """Features of texts; each distinct text passes through the tower once.
-
-    New texts are sorted by length before they are cut into batches, so that little padding is computed.
 
     Args:
         texts: in the order of the result; may repeat.
@@ -143,18 +164,47 @@ def cache_text_features(
     Raises:
         VlcoreError: if features are NaN or infinite.
     """
+    return cache.rows(_encode_new_texts(texts, encode, cache, batch_size, progress))
+
+
+def stream_text_features(
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Tensor],
+    cache: FeatureCache,
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> FeatureRows:
+    """As `cache_text_features`, but the features stay on disk and are read batch by batch."""
+    return cache.stream(_encode_new_texts(texts, encode, cache, batch_size, progress))
+
+
+def _encode_new_texts(
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Tensor],
+    cache: FeatureCache,
+    batch_size: int,
+    progress: bool,
+) -> list[bytes]:
+    """Keys of texts, all of which have features afterwards.
+
+    Some thousand new texts at a time are sorted by length and cut into batches, so that little padding is computed
+    while texts that were neighbours stay near each other on disk.
+    """
     # surrogatepass: JSON may hold lone surrogates, and they are part of the exact text.
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
     text_of = dict(zip(keys, texts, strict=True))
-    # A stable sort: the same texts give the same batches, hence bit-equal features.
-    todo = sorted(cache.missing(keys), key=lambda key: len(text_of[key]))
-    with track(len(todo), "encoding texts", progress and bool(todo)) as advance, _Saver(cache) as saver:
-        for start in range(0, len(todo), batch_size):
-            part = todo[start : start + batch_size]
-            batch = [text_of[key] for key in part]
-            saver.add(part, _encoded(encode, batch, cache.width), [repr(text[:60]) for text in batch])
-            advance(len(part))
-    return cache.rows(keys)
+    # The order of the texts and stable sorts: the same texts give the same batches, hence bit-equal features.
+    new = cache.missing(keys)
+    with track(len(new), "encoding texts", progress and bool(new)) as advance, _Saver(cache) as saver:
+        for first in range(0, len(new), SORTED_TEXTS):
+            todo = sorted(new[first : first + SORTED_TEXTS], key=lambda key: len(text_of[key]))
+            for start in range(0, len(todo), batch_size):
+                part = todo[start : start + batch_size]
+                batch = [text_of[key] for key in part]
+                saver.add(part, _encoded(encode, batch, cache.width), [repr(text[:60]) for text in batch])
+                advance(len(part))
+    return keys
 
 
 def _content_keys(records: Sequence[Record], progress: bool) -> list[bytes | None]:

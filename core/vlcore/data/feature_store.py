@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vlcore.data.feature_rows import FEATURE_DTYPE, FeatureRows
 from vlcore.data.lock import exclusive_lock
 from vlcore.errors import ConfigurationError, FingerprintMismatchError, VlcoreError
 from vlcore.files import sync, write_text
@@ -19,7 +20,6 @@ KEY_BYTES = 32
 """Size of a key: a SHA-256 digest of the content that was encoded."""
 
 _VERSION = 1
-_DTYPE = "<f4"
 
 
 def default_cache_root() -> Path:
@@ -56,10 +56,10 @@ class FeatureCache:
         self.folder = Path(root) / fingerprint[:32]
         self._keys_path = self.folder / "keys.bin"
         self._features_path = self.folder / "features.bin"
-        self._row_bytes = width * np.dtype(_DTYPE).itemsize
+        self._row_bytes = width * np.dtype(FEATURE_DTYPE).itemsize
         self._rows: dict[bytes, int] = {}
         self._count = 0
-        self._features: NDArray[np.float32] = np.zeros((0, width), dtype=_DTYPE)
+        self._features: NDArray[np.float32] = np.zeros((0, width), dtype=FEATURE_DTYPE)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._check_meta()
         self._refresh()
@@ -87,7 +87,7 @@ class FeatureCache:
             VlcoreError: if a value is NaN or infinite (nothing is stored), or another writer does not finish.
             ValueError: if shapes or key sizes are wrong.
         """
-        rows = np.ascontiguousarray(features, dtype=_DTYPE)
+        rows = np.ascontiguousarray(features, dtype=FEATURE_DTYPE)
         if rows.shape != (len(keys), self.width):
             raise ValueError(f"features have shape {features.shape}, expected ({len(keys)}, {self.width})")
         if any(len(key) != KEY_BYTES for key in keys):
@@ -118,17 +118,29 @@ class FeatureCache:
         Raises:
             VlcoreError: if a key has no row.
         """
+        index = self._places(keys)
+        if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            return self._features[index[0] : index[0] + len(index)]
+        return self._features[index]
+
+    def stream(self, keys: Sequence[bytes]) -> FeatureRows:
+        """Features of keys `[N, width]` that stay on disk, whatever their order there.
+
+        Raises:
+            VlcoreError: if a key has no row.
+        """
+        return FeatureRows(self._features_path, self.width, self._places(keys))
+
+    def _places(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Row of each key in the file."""
         if any(key not in self._rows for key in keys):
             self._refresh()
         try:
-            index = np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
+            return np.fromiter((self._rows[key] for key in keys), dtype=np.int64, count=len(keys))
         except KeyError as error:
             raise VlcoreError(
                 f"The feature cache {self.folder} has no row for the key {error.args[0].hex()}. Encode it first."
             ) from None
-        if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
-            return self._features[index[0] : index[0] + len(index)]
-        return self._features[index]
 
     def _refuse_not_finite(self, keys: Sequence[bytes], rows: NDArray[np.float32], names: Sequence[str] | None) -> None:
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -172,7 +184,7 @@ class FeatureCache:
         for row in range(count, stored):
             self._rows[data[(row - count) * KEY_BYTES : (row - count + 1) * KEY_BYTES]] = row
         # A plain array over the map: slices of numpy's memmap class drag its bookkeeping along.
-        mapped = np.memmap(self._features_path, dtype=_DTYPE, mode="r", shape=(stored, self.width))
+        mapped = np.memmap(self._features_path, dtype=FEATURE_DTYPE, mode="r", shape=(stored, self.width))
         self._features = mapped.view(np.ndarray)
         self._count = stored
 

@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlcore.data.collate import Augmentation, PairCollate, PixelReader, Tokenizer
+from vlcore.data.collate import Augmentation, Features, PairCollate, PixelReader, Tokenizer
 from vlcore.data.decode import DecodeReport, OnBadImage
-from vlcore.data.feature_cache import FeatureCache, cache_image_features, cache_text_features
+from vlcore.data.feature_cache import FeatureCache, cache_image_features, stream_text_features
+from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import PairTable
-from vlcore.data.record import Record
+from vlcore.data.record import ImageRef, Record
+from vlcore.errors import ConfigurationError
 
 _ENCODE_BATCH = 64
 _STATISTICS_ROWS = 1024  # images (or texts) that stand for all where features are not cached
@@ -60,6 +62,7 @@ class PairPreparation:
         on_bad_image: `raise`, `skip` or `replace`.
         report: counts images.
         progress: show bars.
+        seed: of augmentation.
     """
 
     task: TowerTask
@@ -68,16 +71,18 @@ class PairPreparation:
     on_bad_image: OnBadImage
     report: DecodeReport
     progress: bool
+    seed: int = 0
 
     def __call__(self, records: Sequence[Record], augment: Augmentation | None = None) -> PairCollate:
         """Prepare the records that have texts; their images are augmented if that is asked for.
 
         Raises:
             ImageDecodeError: for a bad image that was to be encoded, under the policy `raise`.
+            ConfigurationError: if every image is bad.
         """
         model = self.task.model
         captioned = [record for record in records if record.texts]
-        images: NDArray[np.float32] | PixelReader
+        images: Features | PixelReader
         if self.cache_root is not None and model.image_encoder.frozen and augment is None:
             cached = cache_image_features(
                 captioned,
@@ -89,15 +94,17 @@ class PairPreparation:
                 report=self.report,
                 progress=self.progress,
             )
+            if not cached.kept:
+                raise _nothing_readable([record.image for record in captioned])
             table = PairTable.from_records([captioned[position] for position in cached.kept])
-            images = cached.rows
+            images = cached.stream
         else:
             table = PairTable.from_records(captioned)
-            images = PixelReader(table, model.image_encoder.preprocess, augment, self.on_bad_image)
-        texts: NDArray[np.float32] | Tokenizer = model.text_encoder.tokenizer
+            images = PixelReader(table, model.image_encoder.preprocess, augment, self.on_bad_image, self.seed)
+        texts: Features | Tokenizer = model.text_encoder.tokenizer
         if self.cache_root is not None and model.text_encoder.frozen:
             model.text_encoder.to(self.device)
-            texts = cache_text_features(
+            texts = stream_text_features(
                 table.texts,
                 self.task.text_features,
                 FeatureCache(self.cache_root, self.task.tower_fingerprint("text_encoder"), model.text_encoder.width),
@@ -108,15 +115,18 @@ class PairPreparation:
     def sample_features(self, collate: PairCollate) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Image and text features of pairs, by the towers as they stand; of an even sample where there are many."""
         images, texts = collate.images, collate.texts
-        if isinstance(images, np.ndarray):
+        if isinstance(images, np.ndarray | FeatureRows):
             image_features = images[_even_rows(len(images), _MOST_ROWS)]
         else:
             reader = PixelReader(collate.table, images.preprocess, on_bad_image="skip")
             rows = _even_rows(len(collate.table.images), _STATISTICS_ROWS)
             encode = self._image_tower()
-            parts = [encode(reader(part)[0]) for part in _batches(rows)]
+            images_of = (reader(part)[0] for part in _batches(rows))
+            parts = [encode(pixels) for pixels in images_of if len(pixels)]
+            if not parts:
+                raise _nothing_readable(collate.table.images)
             image_features = torch.cat(parts).cpu().float().numpy()
-        if isinstance(texts, np.ndarray):
+        if isinstance(texts, np.ndarray | FeatureRows):
             text_features = texts[_even_rows(len(texts), _MOST_ROWS)]
         else:
             self.task.model.text_encoder.to(self.device)
@@ -138,6 +148,13 @@ def count_truncated(texts: Sequence[str], tokenizer: Tokenizer) -> int:
     special = 4
     long = [text for text in texts if len(text.encode("utf-8", "surrogatepass")) + special > tokenizer.context_length]
     return sum(int(tokenizer(part).truncated.sum()) for part in (long[i : i + 1024] for i in range(0, len(long), 1024)))
+
+
+def _nothing_readable(images: Sequence[ImageRef]) -> ConfigurationError:
+    return ConfigurationError(
+        f"None of {len(images):,} images can be read, the first one is {images[0]}. Check the files, and the folder "
+        f"that they are looked for in (data.image_root)."
+    )
 
 
 def _even_rows(count: int, most: int) -> NDArray[np.int64]:

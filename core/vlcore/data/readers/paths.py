@@ -71,7 +71,7 @@ class ImageFolder:
                 return PurePath(absolute).relative_to(root).as_posix()
         raise RowError(
             f"the absolute image path {name!r} is outside {self.root}. Make it relative, or give the folder that "
-            f"holds the images: --image_root."
+            f"holds the images: --image-root (data.image_root in a configuration)."
         )
 
     def _folder_is_inside(self, inner: str) -> bool:
@@ -88,7 +88,7 @@ class ImageFolder:
             detail = "" if isinstance(error, FileNotFoundError) else f" ({error.strerror})"
             raise RowError(
                 f"the image {name!r} is not in {self.root}{detail}. Restore the file, remove the row, or give the "
-                f"folder that holds the images: --image_root."
+                f"folder that holds the images: --image-root (data.image_root in a configuration)."
             ) from None
         if not stat.S_ISREG(mode):
             raise RowError(f"the image {name!r} in {self.root} is no regular file. Name an image file.")
