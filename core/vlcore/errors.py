@@ -142,3 +142,11 @@ class FingerprintMismatchError(VlcoreError):
 
 class EvaluationError(VlcoreError):
     """A score that cannot be computed honestly: NaN embeddings, no captions, leaking splits."""
+
+
+class CheckpointError(VlcoreError):
+    """A checkpoint that cannot be written, read, or gone on from exactly."""
+
+
+class NonFiniteGradientsError(VlcoreError):
+    """A training step whose loss or gradients are NaN or infinite; it was not taken."""

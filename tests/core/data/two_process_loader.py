@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback
 from small_towers import register, small_data, small_task, small_trainer
 
-from vlcore.errors import ConfigurationError
+from vlcore.errors import CheckpointError
 
 
 class Log(Callback):
@@ -52,7 +52,7 @@ def main(manifest: Path, folder: Path) -> None:
     fit(manifest, folder, "rest", resume=folder / "third.ckpt", **two)
     try:
         fit(manifest, folder, "one", resume=folder / "third.ckpt")
-    except ConfigurationError as error:
+    except CheckpointError as error:
         print(error)
 
 
