@@ -6,6 +6,7 @@ from small_towers import small_task
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vlcore.tasks.finite_gradients import FiniteGradients
 from vlcore.types import PairBatch
 
 READS_BACK = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select", "equal", "unique")
@@ -35,7 +36,8 @@ def batch(device):
 def make_task(objective, trainable, options):
     task = small_task(objective=objective, image_trainable=trainable, text_trainable=trainable, **options).train()
     task.log = lambda *args, **options: None
-    task._trainer = type("Trainer", (), {"world_size": 1})()
+    trainer = {"world_size": 1, "current_epoch": 0, "global_step": 0, "precision_plugin": None}
+    task._trainer = type("Trainer", (), trainer)()
     task._fabric = None
     return task
 
@@ -58,15 +60,22 @@ def test_a_forward_step_on_an_accelerator_reads_no_value_back(objective, options
 
 @pytest.mark.parametrize("objective", ["info_nce", "siglip", "mil_nce"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_whole_step_calls_no_operation_that_waits(objective, options):
+def test_a_whole_step_calls_no_operation_that_waits(objective, options, monkeypatch):
     """Fake accelerators have no backward pass, so this one runs on the CPU and watches the operations."""
     task = make_task(objective, "all", options)
-    optimizer = torch.optim.AdamW(task.parameters(), fused=True)
+    optimizer, reads = torch.optim.AdamW(task.parameters(), fused=True), []
+    guard = FiniteGradients()
+    monkeypatch.setattr(guard, "_read", lambda trainer, task, leave=0: reads.append(leave))
     with RefuseReadingBack():
-        task.training_step(batch("cpu"), 0).backward()
+        guard.on_train_batch_start(task._trainer, task, None, 0)
+        loss = task.training_step(batch("cpu"), 0)
+        guard.on_before_backward(task._trainer, task, loss)
+        loss.backward()
+        guard.on_before_optimizer_step(task._trainer, task, optimizer)
         optimizer.step()
         task.model.clamp_temperature()
     assert all(parameter.grad is not None for parameter in task.model.image_encoder.parameters())
+    assert len(reads) == 1
 
 
 def test_the_checks_themselves_see_a_value_that_is_read_back():
