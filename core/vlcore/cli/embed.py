@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 def embed(
@@ -15,6 +15,8 @@ def embed(
     batch_size: int = 64,
     on_bad_image: Literal["raise", "skip", "replace"] = "raise",
     device: str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
 ) -> None:
     """Turn the images of a manifest into vectors: Parquet shards that any tool can read.
 
@@ -23,6 +25,7 @@ def embed(
     Examples:
         vlcore embed runs/model captions.jsonl -o vectors/
         vlcore embed runs/model photos/ -o vectors/ --on-bad-image skip
+        RAY_ADDRESS=auto vlcore embed runs/model captions.jsonl -o /shared/vectors/ --engine ray --workers 16
 
     Args:
         model: model directory or hub id.
@@ -32,19 +35,25 @@ def embed(
         batch_size: images per forward pass.
         on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
         device: cuda, mps or cpu; chosen if left out.
+        engine: this process, or the workers of a Ray cluster (that of RAY_ADDRESS, or one on this machine).
+        workers: of the engine `ray`; one per GPU, or one per two CPU cores, if left out.
     """
     from vlcore.data.manifest import open_manifest
-    from vlcore.retrieval.embed import embed as embed_manifest
-    from vlcore.retrieval.model import load
+    from vlcore.errors import ConfigurationError
 
-    result = embed_manifest(
-        load(model, device),
-        open_manifest(manifest, image_root=image_root),
-        output,
-        batch_size=batch_size,
-        on_bad_image=on_bad_image,
-        progress=True,
-    )
+    if engine == "local" and workers is not None:
+        raise ConfigurationError("--workers is for --engine ray; one process embeds here.")
+    source = open_manifest(manifest, image_root=image_root)
+    options: dict[str, Any] = {"batch_size": batch_size, "on_bad_image": on_bad_image, "progress": True}
+    if engine == "ray":
+        from vlcore.retrieval.embed_ray import embed_with_ray
+
+        result = embed_with_ray(model, source, output, workers=workers, device=device, **options)
+    else:
+        from vlcore.retrieval.embed import embed as embed_manifest
+        from vlcore.retrieval.model import load
+
+        result = embed_manifest(load(model, device), source, output, **options)
     for problem in result.problems:
         print(f"bad image {problem['id']} ({problem['place']}): {problem['reason']}", file=sys.stderr)
     print(

@@ -24,7 +24,7 @@ from vlcore.retrieval.index_state import FINISHED, UNFINISHED, IndexState, is_fi
 from vlcore.retrieval.rows import embedding_schema
 
 if TYPE_CHECKING:
-    from vlcore.retrieval.embed import Embeddings
+    from vlcore.retrieval.embedding_shards import Embeddings
     from vlcore.retrieval.model import Model
 
 TABLE = "images"

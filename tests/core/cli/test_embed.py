@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from vlcore.cli.main import main
-from vlcore.retrieval.embed import Embeddings
+from vlcore.retrieval.embedding_shards import Embeddings
 
 
 def test_embed_prints_counts(tiny_manifest, tmp_path, colour_model, monkeypatch, capsys):

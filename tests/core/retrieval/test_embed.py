@@ -10,16 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from vlcore.data.manifest import open_manifest
 
+from vlcore.data.manifest import open_manifest
 from vlcore.errors import ConfigurationError, FingerprintMismatchError, ImageDecodeError
-from vlcore.retrieval import embed as embed_module
-from vlcore.retrieval.embed import Embeddings, embed
+from vlcore.retrieval import embedding_shards
+from vlcore.retrieval.embed import embed
+from vlcore.retrieval.embedding_shards import Embeddings
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(embed_module, "SHARD_RECORDS", 5)
+    monkeypatch.setattr(embedding_shards, "SHARD_RECORDS", 5)
 
 
 def files(folder):
@@ -141,8 +142,9 @@ spec = importlib.util.spec_from_file_location("fakes", sys.argv[1])
 fakes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fakes)
 from vlcore.data.manifest import open_manifest
-from vlcore.retrieval import embed as embed_module
-embed_module.SHARD_RECORDS = 5
+from vlcore.retrieval import embedding_shards
+from vlcore.retrieval.embed import embed
+embedding_shards.SHARD_RECORDS = 5
 model = fakes.ColourModel()
 project = model.embed_pixels
 def slow(images):
@@ -151,7 +153,7 @@ def slow(images):
         time.sleep(60)
     return project(images)
 model.embed_pixels = slow
-embed_module.embed(model, open_manifest(Path(sys.argv[2])), sys.argv[3], batch_size=2)
+embed(model, open_manifest(Path(sys.argv[2])), sys.argv[3], batch_size=2)
 """
 
 
