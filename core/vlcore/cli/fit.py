@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vlcore.cli.fit_errors import explain, explain_interpolation
 from vlcore.data.datamodule import ManifestDataModule
-from vlcore.errors import ConfigurationError, MissingDependencyError
+from vlcore.data.mixture_datamodule import MixtureDataModule
+from vlcore.errors import ConfigurationError, MissingDependencyError, VlcoreError
 from vlcore.plugins import registries
 from vlcore.tasks.alignment import AlignmentTask
 from vlcore.tasks.averaging import ExponentialMovingAverage
@@ -34,6 +35,7 @@ LAST_EVERY_STEPS = 500
 _CLASSES: dict[str, type] = {
     "model": AlignmentTask,
     "data": ManifestDataModule,
+    "mixture": MixtureDataModule,
     "trainer": Trainer,
     "averaging": ExponentialMovingAverage,
     "saving": SaveModelDirectory,
@@ -154,6 +156,11 @@ def main_lightning(arguments: list[str]) -> None:
         )
     except MisconfigurationException as error:
         raise ConfigurationError(str(error)) from error
+    except ValueError as error:
+        # jsonargparse tries every type that a class may stand for, and gives its own account of what they raised.
+        if (own := _own_error(error)) is None:
+            raise
+        raise own from error
     except SystemExit as stop:
         # Lightning ends the process itself where a key was pressed, with the exit code of a failure.
         if not isinstance(stop.__context__, KeyboardInterrupt):
@@ -163,6 +170,12 @@ def main_lightning(arguments: list[str]) -> None:
         ) from None
     except OmegaConfBaseException as error:
         raise ConfigurationError(explain_interpolation(str(error), error.full_key)) from error
+
+
+def _own_error(error: BaseException | None) -> VlcoreError | None:
+    while error is not None and not isinstance(error, VlcoreError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _examples(name: str) -> str:

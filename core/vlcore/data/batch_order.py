@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,25 @@ POOL_BATCHES = 50
 """Batches that are sorted by length among themselves; more of them would make neighbours less random."""
 
 
+class Draw(NamedTuple):
+    """One batch to be put together, wherever that happens.
+
+    Attributes:
+        epoch: random choices of a pair depend on it, and on nothing that a process has done before.
+        pairs: `[B]` pair numbers.
+        dataset: of a mixture, whose pairs they are.
+    """
+
+    epoch: int
+    pairs: Indices
+    dataset: int = 0
+
+
 class BatchOrder(Protocol):
     """The batches of every epoch."""
 
-    def batches(self, epoch: int) -> Sequence[Indices]:
-        """Pair numbers of each batch of this process; while training, equally many batches in every process."""
+    def draws(self, epoch: int) -> Sequence[Draw]:
+        """Each batch of this process; while training, equally many batches in every process."""
 
     def facts(self) -> dict[str, Any]:
         """Plain values that have to be the same when a run goes on, or the batches would differ."""
@@ -93,6 +107,10 @@ class PairOrder:
         """Batches of this process in an epoch."""
         size = self.batch_size * self.world_size
         return max(1, self._epoch_pairs // size) if self.shuffle else -(-self._epoch_pairs // size)
+
+    def draws(self, epoch: int) -> list[Draw]:
+        """Each batch of this process."""
+        return [Draw(epoch, pairs) for pairs in self.batches(epoch)]
 
     def batches(self, epoch: int) -> list[Indices]:
         """Pair numbers `[B]` of each batch of this process."""

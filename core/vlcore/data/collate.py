@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vlcore.data.batch_order import Draw
 from vlcore.data.decode import OnBadImage, decode_image
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import Indices, PairTable
 from vlcore.data.random_state import seeded
-from vlcore.data.resumable_loader import Draw
 from vlcore.data.stream import GREY
 from vlcore.data.transform import apply_preprocess
 from vlcore.errors import ImageDecodeError

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from numpy.typing import NDArray
 from torch import nn
 
 from vlcore.data.arrangement import count_tokens, suitable_arrangement
-from vlcore.data.batch_order import Arrangement, PairOrder
+from vlcore.data.batch_order import Arrangement, BatchOrder, Draw, PairOrder
 from vlcore.data.collate import LoadedPairBatch, PairCollate, PixelReader
 from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_store import default_cache_root
@@ -129,16 +131,28 @@ class ManifestDataModule(LightningDataModule):
             ConfigurationError: if a split is not there or has no texts.
             ImageDecodeError: for a bad image under the policy `raise`.
         """
+        self.prepare(stage)
+        if stage == "fit":
+            standardise(self._task(), [self])
+        if self.report.decoded or self.report.bad:
+            rank_zero_info(self.report.summary())
+
+    def prepare(self, stage: str) -> None:
+        """As `setup`, without the statistics; for data sets of a mixture, whose heads see all of them."""
         if self._task() is not self._prepared_for:
             self._parts, self._prepared_for = {}, self._task()
         for part in _PARTS[stage]:
             records = self.selection.records(part)
             if records and part not in self._parts:
                 self._parts[part] = self._rank_zero_first(partial(self._collate, part, records))
-        if stage == "fit":
-            self._standardise()
-        if self.report.decoded or self.report.bad:
-            rank_zero_info(self.report.summary())
+
+    def sample_features(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features `[N, Wi]` and `[M, Wt]` of the training pairs, of an even sample where there are many."""
+        return self._preparation().sample_features(self._parts["train"])
+
+    def has(self, name: Part) -> bool:
+        """True where a part has been prepared and has pairs."""
+        return name in self._parts
 
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled; the remainder that does not fill a batch is left out, another one in each epoch."""
@@ -201,7 +215,8 @@ class ManifestDataModule(LightningDataModule):
             "bad_images": {"skipped": self.report.skipped, "replaced": self.report.replaced},
         }
 
-    def _loader(self, name: Part) -> ResumableLoader:
+    def part(self, name: Part) -> tuple[PairOrder, PairCollate]:
+        """Order and collation of a part that has been prepared."""
         collate = self._parts[name]
         trainer = self._trainer()
         # A run that is to overfit a few batches wants the same ones in every epoch.
@@ -220,13 +235,15 @@ class ManifestDataModule(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        return ResumableLoader(
-            order,
-            collate,
-            num_workers=self.num_workers if isinstance(collate.images, PixelReader) else 0,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-            worker_init_fn=_start_worker,
-        )
+        return order, collate
+
+    def _loader(self, name: Part) -> ResumableLoader:
+        order, collate = self.part(name)
+        return pair_loader(order, collate, self._trainer(), self.workers(name))
+
+    def workers(self, name: Part) -> int:
+        """Processes that read the images of a part; cached features need none."""
+        return self.num_workers if isinstance(self._parts[name].images, PixelReader) else 0
 
     def _collate(self, part: Part, records: list[Record]) -> PairCollate:
         model = self._task().model
@@ -245,12 +262,6 @@ class ManifestDataModule(LightningDataModule):
                 f"Shorten them, or choose a text tower with a longer context."
             )
         return collate
-
-    def _standardise(self) -> None:
-        """Give heads that have no statistics yet those of the training features."""
-        task = self._task()
-        if task.needs_feature_statistics:
-            task.set_feature_statistics(*self._preparation().sample_features(self._parts["train"]))
 
     def _preparation(self) -> PairPreparation:
         trainer = self._trainer()
@@ -282,6 +293,35 @@ class ManifestDataModule(LightningDataModule):
 
     def _task(self) -> TowerTask:
         return cast(TowerTask, self._trainer().lightning_module)
+
+
+def pair_loader(
+    order: BatchOrder, collate: Callable[[Draw], PairBatch], trainer: Trainer, workers: int
+) -> ResumableLoader:
+    """The loader of one data set, or of a mixture."""
+    return ResumableLoader(
+        order,
+        collate,
+        num_workers=workers,
+        pin_memory=trainer.strategy.root_device.type == "cuda",
+        worker_init_fn=_start_worker,
+    )
+
+
+def standardise(task: TowerTask, data: Sequence[ManifestDataModule]) -> None:
+    """Give heads that have no statistics yet those of the training features of all data sets, each counting alike."""
+    if not task.needs_feature_statistics:
+        return
+    samples = [one.sample_features() for one in data]
+    image, text = (
+        np.concatenate([side[_even(len(side), min(map(len, sides)))] for side in sides])
+        for sides in zip(*samples, strict=True)
+    )
+    task.set_feature_statistics(image, text)
+
+
+def _even(count: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, most).astype(np.int64)
 
 
 def _start_worker(worker: int) -> None:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from vlcore.data.batch_order import BatchOrder
-from vlcore.data.pairs import Indices
+from vlcore.data.batch_order import BatchOrder, Draw
 from vlcore.errors import CheckpointError
-
-
-class Draw(NamedTuple):
-    """One batch to be put together, wherever that happens.
-
-    Attributes:
-        epoch: random choices of a pair depend on it, and on nothing that a process has done before.
-        pairs: `[B]` pair numbers.
-    """
-
-    epoch: int
-    pairs: Indices
 
 
 class ResumableLoader:
@@ -53,7 +40,7 @@ class ResumableLoader:
         self.epoch = 0
         self.batches_done = 0
         self._resumed_epoch: int | None = None
-        self._length = len(order.batches(0))
+        self._length = len(order.draws(0))
         # Public, for Lightning looks at it where there is a sampler.
         self.batch_sampler = _Draws(order)
         self._loader = DataLoader(
@@ -141,9 +128,7 @@ class _Draws:
         self.start = 0
 
     def __iter__(self) -> Iterator[Draw]:
-        epoch = self.epoch
-        for pairs in self.order.batches(epoch)[self.start :]:
-            yield Draw(epoch, pairs)
+        yield from self.order.draws(self.epoch)[self.start :]
 
 
 class _Passing(Dataset[Draw]):

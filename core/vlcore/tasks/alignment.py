@@ -11,8 +11,10 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from vlcore.data.mixture_datamodule import MixtureDataModule
 from vlcore.encoders.inference import ImageInference
 from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
@@ -23,8 +25,10 @@ from vlcore.tasks.exact_resume import ExactResume
 from vlcore.tasks.finite_gradients import FiniteGradients
 from vlcore.tasks.frozen_towers import FrozenTowers
 from vlcore.tasks.micro_batches import MicroBatches
-from vlcore.tasks.optimisation import ScheduleName, WarmupSchedule, build_optimizer, count_steps, start_schedule
+from vlcore.tasks.multi_task_adamw import MultiTaskAdamW
+from vlcore.tasks.optimisation import OptimizerName, build_multi_task_optimizer, build_optimizer
 from vlcore.tasks.retrieval_monitor import RetrievalMonitor
+from vlcore.tasks.schedule import ScheduleName, WarmupSchedule, count_steps, start_schedule
 from vlcore.types import DualEncoderOutput, PairBatch, Trainable
 
 
@@ -55,7 +59,9 @@ class AlignmentTask(LightningModule):
         learning_rate: peak.
         weight_decay: of matrices; biases, norms and the temperature do not decay.
         betas: of AdamW.
-        schedule: `cosine` to zero, or `constant`.
+        optimizer: `adamw`, or `multi_task_adamw`, which balances the data sets of a mixture (`MultiTaskAdamW`).
+        schedule: `cosine` to zero, `constant`, or `uba`, which is made for runs of a given length (`WarmupSchedule`).
+        uba_phi: shape of `uba`: 0 is constant, 2 is cosine, larger numbers fall sooner.
         warmup: optimiser steps if a whole number, share of the run if a fraction.
         micro_batch_size: most pairs that pass through the towers at once; the loss still sees the whole batch, with
             exact gradients, for one more forward pass (`MicroBatches`). None: the whole batch at once.
@@ -85,7 +91,9 @@ class AlignmentTask(LightningModule):
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
         betas: tuple[float, float] = (0.9, 0.98),
+        optimizer: OptimizerName = "adamw",
         schedule: ScheduleName = "cosine",
+        uba_phi: float = 1.0,
         warmup: int | float = 0.05,
         micro_batch_size: int | None = None,
         micro_batch_tokens: int | None = None,
@@ -114,7 +122,8 @@ class AlignmentTask(LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.betas = betas
-        self.schedule = WarmupSchedule(schedule, warmup)
+        self.optimizer = optimizer
+        self.schedule = WarmupSchedule(schedule, warmup, uba_phi)
         self.micro_batches = (
             None
             if micro_batch_size is None and micro_batch_tokens is None
@@ -123,7 +132,8 @@ class AlignmentTask(LightningModule):
         if compile:
             self.model.compile()
         self._frozen = FrozenTowers(model)
-        self._monitor = RetrievalMonitor()
+        self._monitors: dict[int, RetrievalMonitor] = {}
+        self._dataset = 0
 
     def configure_callbacks(self) -> list[Callback]:
         """What every training run has: exact resuming, and no step with NaN or infinite gradients."""
@@ -140,7 +150,10 @@ class AlignmentTask(LightningModule):
         """Loss of a batch."""
         output = self.embed(batch)
         loss = self._loss(output, batch, self._processes())
+        self._dataset = batch.dataset
         self.log("train/loss", loss, batch_size=len(batch), on_step=False, on_epoch=True, prog_bar=True)
+        if (name := self._dataset_name(batch.dataset)) is not None:
+            self.log(f"train/{name}/loss", loss, batch_size=len(batch), on_step=False, on_epoch=True)
         self.log("train/logit_scale", output.logit_scale.detach(), batch_size=len(batch), on_step=False, on_epoch=True)
         # The mean over processes of W times their pairs is the number of pairs in the loss.
         pairs = float(len(batch) * self.trainer.world_size)
@@ -170,13 +183,14 @@ class AlignmentTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW and a schedule by step; its length is set in `on_train_start`."""
-        # Fused AdamW unscales half-precision gradients by itself, which Lightning cannot combine with clipping.
-        clips_scaled = self.trainer.precision == "16-mixed" and self.trainer.gradient_clip_val is not None
-        optimizer = build_optimizer(
-            self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled
-        )
+        optimizer = self._multi_task_optimizer() if self.optimizer == "multi_task_adamw" else self._adamw()
         scheduler = LambdaLR(optimizer, [self.schedule] * len(optimizer.param_groups))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Tell the optimiser whose gradients these are."""
+        if isinstance(optimizer, MultiTaskAdamW):
+            optimizer.dataset = self._dataset
 
     def on_train_start(self) -> None:
         """Fix the length of the schedule, and say what accumulation does."""
@@ -227,6 +241,37 @@ class AlignmentTask(LightningModule):
         """Fingerprint of the frozen tower `image_encoder` or `text_encoder`, computed once."""
         return self._frozen.fingerprint(name)
 
+    def _adamw(self) -> AdamW:
+        # Fused AdamW unscales half-precision gradients by itself, which Lightning cannot combine with clipping.
+        clips_scaled = self.trainer.precision == "16-mixed" and self.trainer.gradient_clip_val is not None
+        return build_optimizer(self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled)
+
+    def _multi_task_optimizer(self) -> MultiTaskAdamW:
+        if self.trainer.accumulate_grad_batches > 1:
+            raise ConfigurationError(
+                f"optimizer='multi_task_adamw' with accumulate_grad_batches={self.trainer.accumulate_grad_batches}: "
+                f"gradients of different data sets would be added before they are balanced. Leave accumulation out, "
+                f"and set model.micro_batch_size where memory is short."
+            )
+        mixture = self._mixture()
+        if mixture is None:
+            raise ConfigurationError(
+                "optimizer='multi_task_adamw' balances the data sets of a mixture, and there is none: train on a "
+                "MixtureDataModule, or choose optimizer='adamw'."
+            )
+        return build_multi_task_optimizer(
+            self.model, self.learning_rate, self.weight_decay, self.betas, mixture.shares, mixture.balance
+        )
+
+    def _mixture(self) -> MixtureDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, MixtureDataModule) else None
+
+    def _dataset_name(self, dataset: int) -> str | None:
+        """Name of a data set of a mixture; None where there is no mixture."""
+        mixture = self._mixture()
+        return None if mixture is None else list(mixture.datasets)[dataset]
+
     def _processes(self) -> dist.ProcessGroup | None:
         """The processes whose pairs make up a training batch; None where there is one."""
         return dist.group.WORLD if self.trainer.world_size > 1 else None
@@ -247,7 +292,10 @@ class AlignmentTask(LightningModule):
         output = self._embed_once(batch)
         loss = self._loss(output, batch)
         self.log(f"{stage}/loss", loss, batch_size=len(batch), on_epoch=True, prog_bar=True, sync_dist=True)
-        self._monitor.add(output.image, output.text, batch.image_index)
+        if (name := self._dataset_name(batch.dataset)) is not None:
+            self.log(f"{stage}/{name}/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=True)
+        monitor = self._monitors.setdefault(batch.dataset, RetrievalMonitor())
+        monitor.add(output.image, output.text, batch.image_index)
 
     def _embed_once(self, batch: PairBatch) -> DualEncoderOutput:
         """Embed a batch whose rows may share images: each image passes through its tower once."""
@@ -267,9 +315,17 @@ class AlignmentTask(LightningModule):
         return model.output(image, text)
 
     def _log_recall(self, stage: str) -> None:
-        scores = self._monitor.compute(self)
-        if scores is not None:
-            self.log(f"{stage}/mean_recall", scores.mean_recall, prog_bar=True, rank_zero_only=False)
+        recalls = []
+        for dataset, monitor in sorted(self._monitors.items()):
+            scores = monitor.compute(self)
+            if scores is None:
+                continue
+            recalls.append(scores.mean_recall)
+            if (name := self._dataset_name(dataset)) is not None:
+                self.log(f"{stage}/{name}/mean_recall", scores.mean_recall, rank_zero_only=False)
+        if recalls:
+            mean = sum(recalls) / len(recalls)
+            self.log(f"{stage}/mean_recall", mean, prog_bar=True, rank_zero_only=False)
 
 
 def _unstandardised(head: Head) -> TypeGuard[StandardisedHead]:

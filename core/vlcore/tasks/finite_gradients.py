@@ -136,8 +136,8 @@ class FiniteGradients(Callback):
 
 
 def _reads_flag(optimizer: Optimizer) -> bool:
-    """True for fused optimisers: their kernels change nothing where `found_inf` is 1."""
-    return all(group.get("fused") for group in optimizer.param_groups)
+    """True for optimisers that change nothing where `found_inf` is 1: fused ones, and vlcore's own."""
+    return getattr(optimizer, "takes_found_inf", False) or all(group.get("fused") for group in optimizer.param_groups)
 
 
 def _watch(step: int, batches: list[tuple[int, int, Any]], flag: Tensor) -> _Watched:

@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from vlcore.data.batch_order import Draw
 from vlcore.data.collate import LoadedPairBatch, PairCollate, PixelReader
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import PairTable
 from vlcore.data.random_state import seeded
 from vlcore.data.record import ImageRef, Record, Text
-from vlcore.data.resumable_loader import Draw
 from vlcore.data.stream import GREY
 from vlcore.data.transform import apply_preprocess
 from vlcore.types import ImagePreprocess, TokenBatch

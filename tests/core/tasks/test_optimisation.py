@@ -7,7 +7,8 @@ from small_towers import small_data, small_task, small_trainer
 from torch import nn
 
 from vlcore.errors import ConfigurationError
-from vlcore.tasks.optimisation import WarmupSchedule, build_optimizer, parameter_groups
+from vlcore.tasks.optimisation import build_optimizer, parameter_groups
+from vlcore.tasks.schedule import WarmupSchedule
 
 
 def factors(name, warmup, total, steps):
