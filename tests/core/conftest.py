@@ -28,7 +28,7 @@ class ColourModel:
         self.fingerprint = fingerprint
         self.embedding_size = 8
         self.preprocess = ImagePreprocess(size=(16, 16), resize_to=16)
-        self.path = None
+        self.card = self.path = None
         self.device = torch.device("cpu")
         self.logit_scale = 50.0
         self.network = SimpleNamespace(text_encoder=SimpleNamespace(context_length=8))

@@ -19,7 +19,7 @@ from vlcore.align.features import PairedFeatures, group_folds
 from vlcore.align.scores import Scored, score_test_split
 from vlcore.align.temperature import fit_logit_scale
 from vlcore.data.audit import audit_splits
-from vlcore.data.decode import DecodeReport, OnBadImage, decode_image
+from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_store import default_cache_root
 from vlcore.data.progress import track
 from vlcore.data.record import Record
@@ -30,7 +30,8 @@ from vlcore.files import write_text
 from vlcore.hub.model_card import ModelCard
 from vlcore.hub.model_directory import save_model_directory
 from vlcore.models.dual_encoder import DualEncoder
-from vlcore.report.data import FetchImage, ReportData
+from vlcore.report.data import ReportData
+from vlcore.report.record_images import fetch_images
 from vlcore.report.write import write_report
 from vlcore.retrieval.evaluate import EvaluationResult
 from vlcore.retrieval.model import Model
@@ -178,7 +179,7 @@ def align(
             data=card.data,
             audit=audit.to_dict(),
             model=card.to_dict(),
-            image_of=_fetch(test.records if test is not None else []),
+            image_of=fetch_images(test.records, scored.result.examples) if test is not None and scored.result else None,
         ),
     )
     clock.lap("reporting")
@@ -224,11 +225,6 @@ def _choose(
 
     network, curves = fit_learned_heads(towers, train, seed)
     return network, candidates, curves
-
-
-def _fetch(records: Sequence[Record]) -> FetchImage:
-    refs = {record.id: record.image for record in records}
-    return lambda name: decode_image(refs[name], sample_id=name)
 
 
 def _check_enough(records: Sequence[Record], folds: int, path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from vlcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from vlcore.data.manifest import Manifest
     from vlcore.retrieval.evaluate import EvaluationResult
+    from vlcore.retrieval.model import Model
 
 
 def evaluate(
@@ -27,12 +29,14 @@ def evaluate(
     batch_size: int = 64,
     on_bad_image: Literal["raise", "skip", "replace"] = "raise",
     device: str | None = None,
+    report: Path | None = None,
 ) -> None:
     """Score a model: retrieval both ways and zero-shot classification, with intervals, chance and floor.
 
     Examples:
         vlcore evaluate runs/model captions.jsonl -o scores.json
         vlcore evaluate runs/model captions.jsonl --split all --lang de --prompts aerial
+        vlcore evaluate runs/model labelled.csv -o scores.json --report report.html
 
     Args:
         model: model directory or hub id.
@@ -49,14 +53,17 @@ def evaluate(
         batch_size: images per forward pass.
         on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
         device: cuda, mps or cpu; chosen if left out.
+        report: HTML page to write as well: scores, queries with their hits, failures, confusion of classes.
     """
     from vlcore.data.manifest import open_manifest
     from vlcore.retrieval.evaluate import evaluate as evaluate_model
     from vlcore.retrieval.model import load
 
+    scored = load(model, device)
+    source = open_manifest(manifest, image_root=image_root, lang=lang)
     result = evaluate_model(
-        load(model, device),
-        open_manifest(manifest, image_root=image_root, lang=lang),
+        scored,
+        source,
         split=None if split == "all" else split,
         lang=lang,
         prompts=prompts,
@@ -71,6 +78,24 @@ def evaluate(
     result.save(output)
     print_scores(result)
     print(f"Scores, protocol and examples: {output}")
+    if report is not None:
+        _write_report(report, result, source, scored)
+        print(f"Report: {report}")
+
+
+def _write_report(path: Path, result: EvaluationResult, source: Manifest, model: Model) -> None:
+    from vlcore.report.data import ReportData
+    from vlcore.report.record_images import fetch_images
+    from vlcore.report.write import write_report
+
+    card = None if model.card is None else model.card.to_dict()
+    data = ReportData(
+        title=f"{'Model' if card is None else card['name']} on {source.path.name}",
+        result=result.to_dict(),
+        model=card or {},
+        image_of=fetch_images(source, result.examples),
+    )
+    write_report(path, data)
 
 
 def print_scores(result: EvaluationResult) -> None:

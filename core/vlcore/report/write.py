@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,10 +62,10 @@ def render_report(data: ReportData, drawings: dict[str, tuple[figures.Draw, str]
         words=in_words(result),
         tiles=headline(result),
         table=score_table(retrieval) if retrieval else None,
-        gallery=retrieval["standard"]["text_to_image"].get("gallery") if retrieval else None,
+        galleries={side: retrieval["standard"][side].get("gallery") for side in DIRECTIONS} if retrieval else {},
         candidates=data.candidates,
         figures={name: _picture(*drawing) for name, drawing in (drawings or _drawings(data)).items()},
-        examples=result.get("examples") or {},
+        shown=partial(_shown, result.get("examples") or {}),
         thumbnail=Thumbnails(data.image_of),
         zero_shot=classification_rows(zero_shot) if zero_shot else None,
         prompts=(protocol.get("zero_shot") or {}).get("templates", []),
@@ -74,6 +76,12 @@ def render_report(data: ReportData, drawings: dict[str, tuple[figures.Draw, str]
         command=data.command or protocol.get("command", ""),
         model_rows=model_rows(data.model),
     )
+
+
+def _shown(examples: Mapping[str, Any], kind: str, direction: str | None = None) -> list[Any]:
+    """Examples of a kind, of one direction or of both."""
+    sides = DIRECTIONS if direction is None else (direction,)
+    return [query for side in sides for query in (examples.get(side) or {}).get(kind, [])]
 
 
 def _drawings(data: ReportData) -> dict[str, tuple[figures.Draw, str]]:

@@ -42,7 +42,7 @@ class EvaluationResult:
             same form; `floor` by name. None where no record has a caption.
         zero_shot: scores with `interval` and `floor`, or None where records have no labels.
         protocol: how it was measured.
-        examples: `spread` and `worst` queries with their top hits.
+        examples: by direction, `spread` and `worst` queries with their top hits.
     """
 
     retrieval: dict[str, Any] | None
@@ -164,7 +164,7 @@ def evaluate_embeddings(
             "Nothing can be scored: the records have neither texts for retrieval nor labels for classification."
         )
     if not chosen.captions:
-        return EvaluationResult(None, zero_shot, protocol, {"spread": [], "worst": []})
+        return EvaluationResult(None, zero_shot, protocol, {})
     relevances = dict(zip(VARIANTS, (chosen.relevance(), chosen.tolerant_relevance()), strict=True))
     retrieval, ranks = {}, {}
     for variant, relevance in relevances.items():
@@ -173,9 +173,7 @@ def evaluate_embeddings(
         retrieval[variant]["floor"] = {
             name: _floor(name, values, variant, ranks[variant]) for name, values in (floors or {}).items()
         }
-    examples = retrieval_examples(
-        chosen, image, text, ranks["standard"].text_to_image, relevances["duplicate_tolerant"]
-    )
+    examples = retrieval_examples(chosen, image, text, ranks["standard"], relevances["duplicate_tolerant"])
     return EvaluationResult(retrieval, zero_shot, protocol, examples)
 
 

@@ -40,3 +40,14 @@ def test_mistakes(tiny_manifest, tmp_path, capsys):
     assert run(tiny_manifest, tmp_path / "x.json", "--floor", str(tmp_path / "floor.json")) == 2
     assert "no result of `vlcore evaluate`" in capsys.readouterr().err
     assert not (tmp_path / "x.json").exists()
+
+
+def test_a_report_shows_both_directions_and_the_confusion_of_classes(tiny_manifest, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    assert run(tiny_manifest, tmp_path / "scores.json", "--split", "all", "--report", str(page)) == 0
+    assert f"Report: {page}" in capsys.readouterr().out
+    html = page.read_text(encoding="utf-8")
+    assert "Words → images" in html and "Image → words" in html and "Zero-shot confusion" not in html
+    assert "Confusion matrix of the zero-shot classes" in html
+    assert html.count("data:image/jpeg;base64,") > 12 and "no picture" not in html
+    assert sorted(path.name for path in tmp_path.glob("report_*.png")) == ["report_confusion.png", "report_recall.png"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -114,11 +115,13 @@ def result(tmp_path_factory):
 @pytest.fixture(scope="session")
 def report_data(result):
     odd = (SCRIPT, ARABIC, CHINESE, "word " * 80, '"quoted" & <b>bold</b>')
-    spread = [
-        {**query, "caption": odd[place] if place < len(odd) else query["caption"]}
-        for place, query in enumerate(result["examples"]["spread"])
-    ]
-    result = {**result, "examples": {**result["examples"], "spread": spread}}
+    examples = copy.deepcopy(result["examples"])
+    # Odd captions as queries, as hits and as what was wanted.
+    for place, caption in enumerate(odd):
+        examples["text_to_image"]["spread"][place]["caption"] = caption
+        examples["image_to_text"]["spread"][place]["hits"][place]["caption"] = caption
+        examples["image_to_text"]["worst"][place]["captions"][0] = caption
+    result = {**result, "examples": examples}
 
     def image_of(identifier):
         number = int(identifier.removeprefix("id_"))

@@ -84,15 +84,27 @@ def test_pictures_decode_and_are_described(page):
             assert kind == "data:image/svg+xml" and b"<svg" in data
 
 
+def queries(result, direction):
+    return [query for kind in ("spread", "worst") for query in result["examples"][direction][kind]]
+
+
+def test_both_directions_have_their_sheet_and_their_failures(page, result):
+    headings = [text.strip() for text in re.findall(r"(?:Words → images|Image → words)", page.text)]
+    assert headings == ["Words → images", "Image → words"] * 2
+    for query in queries(result, "image_to_text")[5:12]:
+        assert f"first right caption at rank {query['rank']:,}" in " ".join(page.text.split())
+        assert all(hit["caption"] in page.text for hit in query["hits"])
+
+
 def test_an_image_that_cannot_be_fetched_leaves_its_id(page, result):
-    hits = {hit["id"] for kind in result["examples"].values() for query in kind for hit in query["hits"]}
+    hits = {hit["id"] for query in queries(result, "text_to_image") for hit in query["hits"]}
     assert {"id_3", "id_4"} & hits
     assert "no picture" in page.text
     assert "id_3" in page.text or "id_4" in page.text
 
 
 def test_right_and_wrong_are_told_in_words_and_shapes(page, result):
-    shown = [hit for kind in ("spread", "worst") for query in result["examples"][kind] for hit in query["hits"]]
+    shown = [hit for direction in result["examples"] for query in queries(result, direction) for hit in query["hits"]]
     marks = [attributes["href"] for attributes in page.all("use")]
     assert marks.count("#tick") == sum(hit["correct"] for hit in shown)
     assert marks.count("#cross") == sum(not hit["correct"] for hit in shown)
@@ -150,7 +162,7 @@ def test_a_title_alone_makes_a_page(tmp_path, read_page):
 
 
 def test_result_without_captions_shows_zero_shot_alone(report_data, result, read_page):
-    only = {**result, "retrieval": None, "examples": {"spread": [], "worst": []}}
+    only = {**result, "retrieval": None, "examples": {}}
     page = read_page(render_report(replace(report_data, result=only, ranks={})))
     assert "zero-shot" in page.identifiers() and "scores" not in page.identifiers()
     assert "names the right one for 81.2\u00a0%" in page.text

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from vlcore.data.manifest import open_manifest
 
+from vlcore.data.manifest import open_manifest
 from vlcore.errors import EvaluationError, ImageDecodeError
 from vlcore.retrieval.evaluate import evaluate
 
@@ -58,7 +58,8 @@ def test_examples_mark_right_and_wrong(colour_model, tiny_manifest):
     rows = [json.loads(line) for line in tiny_manifest.read_text().splitlines()]
     rows[0]["texts"] = ["nothing but blue"]  # a wrong caption: the model must fail on it
     tiny_manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    examples = evaluate(colour_model, open_manifest(tiny_manifest), split=None, bootstrap=20).examples
+    both = evaluate(colour_model, open_manifest(tiny_manifest), split=None, bootstrap=20).examples
+    examples = both["text_to_image"]
     worst = examples["worst"][0]
     assert worst["caption"] == "nothing but blue" and worst["image_id"] == "red_0.png"
     assert worst["rank"] > 2 and not worst["hits"][0]["correct"]
@@ -67,6 +68,14 @@ def test_examples_mark_right_and_wrong(colour_model, tiny_manifest):
     right = [query for query in examples["spread"] if query["rank"] <= 2 and "red" not in query["caption"]]
     assert right and all(query["hits"][0]["correct"] for query in right)
     assert len({query["image_id"] for query in examples["spread"]}) == len(examples["spread"])
+    # The other way round the same image fails: none of the captions it finds is its own.
+    failed = both["image_to_text"]["worst"][0]
+    assert failed["image_id"] == "red_0.png" and failed["captions"] == ["nothing but blue"]
+    # Captions of its twin, which has the same colour but other bytes, are not right either.
+    assert failed["rank"] > 2 and not failed["hits"][0]["correct"] and "red" in failed["hits"][0]["caption"]
+    found = both["image_to_text"]["spread"][0]
+    assert found["rank"] == 1 and found["hits"][0]["correct"] and len(found["hits"]) == 5
+    assert found["hits"][0]["caption"] in found["captions"] or found["hits"][0]["id"] != found["image_id"]
 
 
 def test_floors_of_the_same_set_are_shown_and_others_refused(colour_model, tiny_manifest):
