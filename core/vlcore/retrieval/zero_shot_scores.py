@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vlcore.retrieval.model import Model
 
 
+MOST_CLASSES = 60
+"""Classes up to which the confusion of each with each is counted."""
+
+
 def score_labels(
     model: Model,
     chosen: EvaluationSet,
@@ -47,7 +51,17 @@ def score_labels(
         "labels": names,
         "interval": classification_intervals(probability, target, unit, repeats=bootstrap, seed=seed),
         "floor": classification_floors(target, len(names)),
+        **_confusion(target, probability.argmax(axis=1), len(names)),
     }
+
+
+def _confusion(target: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> dict[str, Any]:
+    """Counts `[true][predicted]`; left out where no page could show them."""
+    if classes > MOST_CLASSES:
+        return {}
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (target, predicted), 1)
+    return {"confusion": counts.tolist()}
 
 
 def _usable(value: Any) -> bool:

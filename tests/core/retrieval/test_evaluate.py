@@ -51,6 +51,7 @@ def test_zero_shot_scores_and_floors(colour_model, tiny_manifest):
     assert scores["accuracy"] == scores["balanced_accuracy"] == scores["macro_f1"] == 100
     assert scores["samples"] == 12 and scores["classes"] == 6 and scores["labels"][0] == "blue"
     assert scores["floor"]["chance"]["accuracy"] == pytest.approx(100 / 6)
+    assert scores["confusion"] == (2 * np.eye(6, dtype=int)).tolist()
     assert scores["interval"]["accuracy"] == [100, 100] and 0 <= scores["ece"] < 50
 
 
