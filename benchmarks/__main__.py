@@ -13,6 +13,7 @@ PARTS = (
     "contrastive_loss",
     "text_training",
     "locked_image_training",
+    "batch_assembly",
     "embed_memory",
     "alignment",
 )
