@@ -17,6 +17,7 @@ def align(
     method: Literal["auto", "closed_form", "learned"] = "auto",
     lang: str | None = None,
     image_root: Path | None = None,
+    reader: str | None = None,
     group: str | None = None,
     folds: int = 3,
     seed: int = 0,
@@ -47,6 +48,7 @@ def align(
         method: try everything, or one kind only.
         lang: keep the captions of this language only.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
         group: column whose equal values a split keeps together, such as patient.
         folds: held-out parts of the training split.
         seed: of folds, heads and bootstrap.
@@ -62,7 +64,9 @@ def align(
     from vlcore.data.manifest import open_manifest
 
     alignment = run(
-        open_manifest(manifest, image_root=image_root, lang=lang, columns={"group": group} if group else {}),
+        open_manifest(
+            manifest, image_root=image_root, reader=reader, lang=lang, columns={"group": group} if group else {}
+        ),
         output,
         image_encoder=image_encoder,
         text_encoder=text_encoder,

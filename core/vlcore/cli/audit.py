@@ -12,12 +12,19 @@ SHOWN = 3
 """Examples of each kind of leak in the table; the JSON holds all that were kept."""
 
 
-def audit(manifest: Path, image_root: Path | None = None, images: bool = True, format: Format = "table") -> int:
+def audit(
+    manifest: Path,
+    image_root: Path | None = None,
+    images: bool = True,
+    format: Format = "table",
+    reader: str | None = None,
+) -> int:
     """Look for leaks between the splits of a manifest: what a model has seen in training and is then tested on.
 
     Args:
         manifest: JSONL, CSV, Parquet, webdataset tar, data set folder, or a folder of images.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
         images: also compare the images themselves, identical and nearly identical ones; reads every file.
         format: `table` for people, `json` for programs.
 
@@ -31,7 +38,7 @@ def audit(manifest: Path, image_root: Path | None = None, images: bool = True, f
     from vlcore.data.audit import audit_splits
     from vlcore.data.manifest import open_manifest
 
-    found = audit_splits(open_manifest(manifest, image_root=image_root), images=images)
+    found = audit_splits(open_manifest(manifest, image_root=image_root, reader=reader), images=images)
     if format == "json":
         print_json(found.to_dict())
     else:

@@ -12,6 +12,7 @@ def embed(
     manifest: Path,
     output: Path,
     image_root: Path | None = None,
+    reader: str | None = None,
     batch_size: int = 64,
     on_bad_image: Literal["raise", "skip", "replace"] = "raise",
     device: str | None = None,
@@ -32,6 +33,7 @@ def embed(
         manifest: JSONL, CSV, Parquet, webdataset tar, data set folder, or a folder of images.
         output: folder for `part-00000.parquet`, … and `embeddings.json`.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
         batch_size: images per forward pass.
         on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
         device: cuda, mps or cpu; chosen if left out.
@@ -43,7 +45,7 @@ def embed(
 
     if engine == "local" and workers is not None:
         raise ConfigurationError("--workers is for --engine ray; one process embeds here.")
-    source = open_manifest(manifest, image_root=image_root)
+    source = open_manifest(manifest, image_root=image_root, reader=reader)
     options: dict[str, Any] = {"batch_size": batch_size, "on_bad_image": on_bad_image, "progress": True}
     if engine == "ray":
         from vlcore.retrieval.embed_ray import embed_with_ray

@@ -21,6 +21,7 @@ def evaluate(
     split: str = "test",
     lang: str | None = None,
     image_root: Path | None = None,
+    reader: str | None = None,
     prompts: str = "photo",
     labels_key: str = "label",
     floor: Path | None = None,
@@ -45,6 +46,7 @@ def evaluate(
         split: which records; `all` for every record.
         lang: keep the captions of this language only.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
         prompts: sentences around class names: plain, photo, aerial, or a plugin's.
         labels_key: label to classify by.
         floor: result JSON of a simpler model on the same split, shown beside the scores.
@@ -60,7 +62,7 @@ def evaluate(
     from vlcore.retrieval.model import load
 
     scored = load(model, device)
-    source = open_manifest(manifest, image_root=image_root, lang=lang)
+    source = open_manifest(manifest, image_root=image_root, reader=reader, lang=lang)
     result = evaluate_model(
         scored,
         source,

@@ -12,6 +12,7 @@ def index(
     manifest: Path,
     output: Path,
     image_root: Path | None = None,
+    reader: str | None = None,
     batch_size: int = 64,
     on_bad_image: Literal["raise", "skip", "replace"] = "raise",
     ann_from: int = 50_000,
@@ -31,6 +32,7 @@ def index(
         manifest: JSONL, CSV, Parquet, webdataset tar, data set folder, or a folder of images.
         output: folder of the index.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
+        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
         batch_size: images per forward pass.
         on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
         ann_from: number of images from which search is approximate.
@@ -42,7 +44,7 @@ def index(
 
     made, report = build_index(
         load(model, device),
-        open_manifest(manifest, image_root=image_root),
+        open_manifest(manifest, image_root=image_root, reader=reader),
         output,
         batch_size=batch_size,
         on_bad_image=on_bad_image,

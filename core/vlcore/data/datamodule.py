@@ -51,6 +51,7 @@ class ManifestDataModule(LightningDataModule):
         manifest: file or folder; see `vlcore.data.manifest.open_manifest`.
         image_root: folder that image paths start from; the manifest's own if left out.
         lang: keep only texts of this language, such as `en`.
+        reader: a plugin's reader for a layout of its own, such as `remote_sensing/karpathy`.
         train_split: name of the records to train on; all records where the manifest names no splits.
         val_split: name of the records to validate on; left out, a part of the training records is held out.
         val_fraction: share of the training records (by group) that is held out where there is no `val_split`.
@@ -90,6 +91,7 @@ class ManifestDataModule(LightningDataModule):
         cache_dir: str | None = None,
         num_workers: int | None = None,
         seed: int = 0,
+        reader: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 2:
@@ -105,6 +107,7 @@ class ManifestDataModule(LightningDataModule):
             val_fraction,
             test_split,
             seed,
+            reader,
         )
         self.batch_size = batch_size
         self.captions = captions

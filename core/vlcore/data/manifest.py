@@ -82,6 +82,7 @@ def open_manifest(
     image_root: Path | str | None = None,
     lang: str | None = None,
     columns: Mapping[str, str] | None = None,
+    reader: str | None = None,
 ) -> Manifest:
     """Open a manifest and check every row of it.
 
@@ -92,16 +93,25 @@ def open_manifest(
         lang: BCP-47 language of the texts to keep: `en` keeps `en-GB` too. Texts of unknown language always stay.
         columns: own names of columns or keys, by role: `{"image": "file_name", "group": "patient"}`. Roles are image,
             text, id, group, split, label and lang. Named images, ids and groups must be there in every row.
+        reader: name of a plugin's reader, such as `remote_sensing/karpathy`, for a layout that is none of `FORMATS`;
+            it gives the records, and takes no `columns`.
 
     Raises:
         ManifestError: listing everything that is wrong, with places.
+        UnknownNameError: if no reader has that name.
         ConfigurationError: if there is no such source, or an option does not fit it.
     """
     path = Path(path)
     columns = dict(columns or {})
     check_roles(columns)
-    reader = _reader(path, None if image_root is None else Path(image_root), columns)
-    return Manifest(path, reader, RecordBuilder(ImageFolder(reader.root), columns, lang))
+    if reader is not None:
+        from vlcore.data.reader_manifest import ReaderManifest
+
+        if columns:
+            raise ConfigurationError(f"The reader {reader!r} knows its columns: leave {sorted(columns)} out.")
+        return ReaderManifest(path, reader, None if image_root is None else Path(image_root), lang)
+    found = _reader(path, None if image_root is None else Path(image_root), columns)
+    return Manifest(path, found, RecordBuilder(ImageFolder(found.root), columns, lang))
 
 
 def read_records(

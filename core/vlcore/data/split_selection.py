@@ -27,6 +27,7 @@ class SplitSelection:
         val_fraction: that part, by group.
         test_split: name of the records to test on.
         seed: of the hold-out.
+        reader: name of a plugin's reader, or None.
         fingerprint: of the manifest; empty until it is read.
     """
 
@@ -38,6 +39,7 @@ class SplitSelection:
     val_fraction: float
     test_split: str
     seed: int
+    reader: str | None = None
     fingerprint: str = ""
     _by_split: dict[str | None, list[Record]] = field(default_factory=dict, repr=False)
 
@@ -72,7 +74,7 @@ class SplitSelection:
         return self._by_split[key]
 
     def _read(self) -> None:
-        manifest = open_manifest(self.manifest, image_root=self.image_root, lang=self.lang)
+        manifest = open_manifest(self.manifest, image_root=self.image_root, lang=self.lang, reader=self.reader)
         self.fingerprint = manifest.fingerprint()
         for record in manifest:
             if record.texts:

@@ -14,7 +14,7 @@ from vlcore.files import write_text
 
 
 def run_demo(
-    folder: Path, data: Path | None = None, *, lang: str | None = None, scenes: int = 1200
+    folder: Path, data: Path | None = None, *, lang: str | None = None, scenes: int = 1200, reader: str | None = None
 ) -> tuple[Alignment, Path]:
     """Render or open a manifest, align, evaluate, report, and write `metrics.json`.
 
@@ -23,6 +23,7 @@ def run_demo(
         data: the user's manifest; the rendered corpus if left out.
         lang: keep the captions of this language only.
         scenes: how many scenes to render.
+        reader: a plugin's reader of the user's manifest.
 
     Returns:
         The alignment and the manifest it was made from.
@@ -31,7 +32,7 @@ def run_demo(
     rendered = data is None
     manifest = render_corpus(folder / "corpus", count=scenes, progress=True) if data is None else data
     alignment = align(
-        open_manifest(manifest, lang=lang),
+        open_manifest(manifest, lang=lang, reader=None if rendered else reader),
         folder,
         lang=lang,
         prompts="aerial" if rendered else "photo",

@@ -85,7 +85,7 @@ def validate(path: Path, reader: Reader, builder: RecordBuilder) -> Contents:
         if record is not None:
             kept += len(record.texts)
             try:
-                digest.update(_canonical(record, builder.folder))
+                digest.update(canonical(record, builder.folder))
             except UnicodeEncodeError:
                 wrong.append("a text or name holds half of a surrogate pair, which is no character. Correct it.")
         for message in wrong:
@@ -106,7 +106,7 @@ def validate(path: Path, reader: Reader, builder: RecordBuilder) -> Contents:
     return Contents(len(hashes), digest.hexdigest(), dict(languages), languages.total() - kept)
 
 
-def _canonical(record: Record, folder: ImageFolder) -> bytes:
+def canonical(record: Record, folder: ImageFolder) -> bytes:
     """All of a record but the place of its folder, in one form."""
     image = record.image
     # The archive or table of a member is not named: it may have been moved, and the id tells members apart.
