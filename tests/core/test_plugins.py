@@ -132,7 +132,7 @@ BROKEN = {
     "syntax error": ("def :", "SyntaxError"),
     "exit while importing": ("import sys; sys.exit(3)", "SystemExit: 3"),
     "no such attribute": ("OTHER = 1", "has no attribute 'PLUGIN'"),
-    "wrong type": ("PLUGIN = print", "is of type builtin_function_or_method; it must be a vlcore.Plugin"),
+    "wrong type": ("PLUGIN = 3", "is of type int; it must be a vlcore.Plugin"),
     "a class": ("from vlcore.plugins import Plugin as PLUGIN", "is of type type"),
     "other name": (
         "from vlcore.plugins import Plugin\nPLUGIN = Plugin('other', print)",
