@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # No test may reach a hub; set before any library reads it.
@@ -63,3 +66,22 @@ def _few_threads() -> None:
     import torch
 
     torch.set_num_threads(2)
+
+
+@pytest.fixture
+def run_program() -> Callable[..., str]:
+    """Run a program of the tests in a process of its own, on one thread; its output, once it has ended well."""
+
+    def run(program: Path, *arguments: object, timeout: int = 120, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(program), *map(str, arguments)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

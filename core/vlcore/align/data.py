@@ -99,7 +99,7 @@ def encode_records(
     )
     kept = [records[index] for index in images.kept]
     captions = [text.text for record in kept for text in record.texts]
-    texts = cache_text_features(captions, towers.encode_texts, towers.text_cache, progress=progress)
+    texts = cache_text_features(captions, towers.encode_texts, towers.text_cache, progress=progress).rows
     counts = [len(record.texts) for record in kept]
     return EncodedRecords(
         kept,

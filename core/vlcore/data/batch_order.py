@@ -41,6 +41,9 @@ class Draw(NamedTuple):
 class BatchOrder(Protocol):
     """The batches of every epoch."""
 
+    def __len__(self) -> int:
+        """Batches of this process in an epoch."""
+
     def draws(self, epoch: int) -> Sequence[Draw]:
         """Each batch of this process; while training, equally many batches in every process."""
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
-from lightning.fabric.utilities.seed import pl_worker_init_function
-from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 from torch import nn
 
 from vlcore.data.arrangement import count_tokens, suitable_arrangement
-from vlcore.data.batch_order import Arrangement, BatchOrder, Draw, PairOrder
+from vlcore.data.batch_order import Arrangement, PairOrder
 from vlcore.data.collate import LoadedPairBatch, PairCollate, PixelReader
 from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_store import default_cache_root
+from vlcore.data.pair_datamodule import PairDataModule
 from vlcore.data.pairs import CaptionChoice
 from vlcore.data.prepare_pairs import PairPreparation, TowerTask, count_truncated
 from vlcore.data.record import Record
@@ -28,7 +25,6 @@ from vlcore.data.resumable_loader import ResumableLoader
 from vlcore.data.split_selection import Part, SplitSelection
 from vlcore.data.stream import default_workers
 from vlcore.errors import ConfigurationError, ImageDecodeError
-from vlcore.types import PairBatch
 
 T = TypeVar("T")
 
@@ -41,7 +37,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
 }
 
 
-class ManifestDataModule(LightningDataModule):
+class ManifestDataModule(PairDataModule):
     """Image-text pairs of a manifest in batches of `PairBatch`.
 
     A frozen tower's features are computed once, kept on disk, and read from there in every epoch and later run; the
@@ -192,10 +188,6 @@ class ManifestDataModule(LightningDataModule):
             raise ConfigurationError(f"Every image of a batch is bad, the last one is {batch.bad[-1][1]}: see above.")
         return batch.pairs()
 
-    def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, dataloader_idx: int) -> PairBatch:
-        """Copy a batch to the device while the host goes on."""
-        return batch.to(device, non_blocking=True)
-
     def teardown(self, stage: str) -> None:
         """Say what became of the images that were read while the run went on."""
         if self.report.bad and not all(part.cached for part in self._parts.values()):
@@ -221,7 +213,7 @@ class ManifestDataModule(LightningDataModule):
     def part(self, name: Part) -> tuple[PairOrder, PairCollate]:
         """Order and collation of a part that has been prepared."""
         collate = self._parts[name]
-        trainer = self._trainer()
+        trainer = self.attached_trainer
         # A run that is to overfit a few batches wants the same ones in every epoch.
         train = name == "train" and not trainer.overfit_batches  # type: ignore[attr-defined, unused-ignore]
         arrangement = self.order or suitable_arrangement(collate)
@@ -242,7 +234,7 @@ class ManifestDataModule(LightningDataModule):
 
     def _loader(self, name: Part) -> ResumableLoader:
         order, collate = self.part(name)
-        return pair_loader(order, collate, self._trainer(), self.workers(name))
+        return self.pair_loader(order, collate, self.workers(name))
 
     def workers(self, name: Part) -> int:
         """Processes that read the images of a part; cached features need none."""
@@ -267,7 +259,7 @@ class ManifestDataModule(LightningDataModule):
         return collate
 
     def _preparation(self) -> PairPreparation:
-        trainer = self._trainer()
+        trainer = self.attached_trainer
         return PairPreparation(
             self._task(),
             trainer.strategy.root_device,
@@ -280,35 +272,14 @@ class ManifestDataModule(LightningDataModule):
 
     def _rank_zero_first(self, work: Callable[[], T]) -> T:
         """Let the first process fill the cache; the others wait and find everything there."""
-        trainer = self._trainer()
+        trainer = self.attached_trainer
         if trainer.is_global_zero:
             result = work()
         trainer.strategy.barrier("feature cache")
         return result if trainer.is_global_zero else work()
 
-    def _trainer(self) -> Trainer:
-        if self.trainer is None:
-            raise ConfigurationError(
-                "The data module needs the towers of a task: pass both to a Trainer, as in "
-                "trainer.fit(task, datamodule=data)."
-            )
-        return self.trainer
-
     def _task(self) -> TowerTask:
-        return cast(TowerTask, self._trainer().lightning_module)
-
-
-def pair_loader(
-    order: BatchOrder, collate: Callable[[Draw], PairBatch], trainer: Trainer, workers: int
-) -> ResumableLoader:
-    """The loader of one data set, or of a mixture."""
-    return ResumableLoader(
-        order,
-        collate,
-        num_workers=workers,
-        pin_memory=trainer.strategy.root_device.type == "cuda",
-        worker_init_fn=_start_worker,
-    )
+        return cast(TowerTask, self.attached_trainer.lightning_module)
 
 
 def standardise(task: TowerTask, data: Sequence[ManifestDataModule]) -> None:
@@ -325,9 +296,3 @@ def standardise(task: TowerTask, data: Sequence[ManifestDataModule]) -> None:
 
 def _even(count: int, most: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, most).astype(np.int64)
-
-
-def _start_worker(worker: int) -> None:
-    """Seed a process that reads images, and keep its tokeniser from starting threads after the fork."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    pl_worker_init_function(worker)

@@ -31,7 +31,6 @@ __all__ = [
     "cache_image_features",
     "cache_text_features",
     "default_cache_root",
-    "stream_text_features",
 ]
 
 _Batch = TypeVar("_Batch")
@@ -44,11 +43,11 @@ SORTED_TEXTS = 4096
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features of the images that could be used.
+    """Features of the images or texts that could be used.
 
     Attributes:
-        kept: positions of these images in the input, ascending; only the policy `skip` leaves gaps.
-        keys: of these images in the cache.
+        kept: their positions in the input, ascending; only the policy `skip` for bad images leaves gaps.
+        keys: their keys in the cache.
         cache: that has them.
     """
 
@@ -148,8 +147,11 @@ def cache_text_features(
     *,
     batch_size: int = 256,
     progress: bool = False,
-) -> NDArray[np.float32]:
+) -> CachedFeatures:
     """Features of texts; each distinct text passes through the tower once.
+
+    Some thousand new texts at a time are sorted by length and cut into batches, so that little padding is computed
+    while texts that were neighbours stay near each other on disk.
 
     Args:
         texts: in the order of the result; may repeat.
@@ -158,38 +160,8 @@ def cache_text_features(
         batch_size: texts per call of `encode`.
         progress: show a progress bar.
 
-    Returns:
-        `[len(texts), W]` float32.
-
     Raises:
         VlcoreError: if features are NaN or infinite.
-    """
-    return cache.rows(_encode_new_texts(texts, encode, cache, batch_size, progress))
-
-
-def stream_text_features(
-    texts: Sequence[str],
-    encode: Callable[[list[str]], Tensor],
-    cache: FeatureCache,
-    *,
-    batch_size: int = 256,
-    progress: bool = False,
-) -> FeatureRows:
-    """As `cache_text_features`, but the features stay on disk and are read batch by batch."""
-    return cache.stream(_encode_new_texts(texts, encode, cache, batch_size, progress))
-
-
-def _encode_new_texts(
-    texts: Sequence[str],
-    encode: Callable[[list[str]], Tensor],
-    cache: FeatureCache,
-    batch_size: int,
-    progress: bool,
-) -> list[bytes]:
-    """Keys of texts, all of which have features afterwards.
-
-    Some thousand new texts at a time are sorted by length and cut into batches, so that little padding is computed
-    while texts that were neighbours stay near each other on disk.
     """
     # surrogatepass: JSON may hold lone surrogates, and they are part of the exact text.
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
@@ -204,7 +176,7 @@ def _encode_new_texts(
                 batch = [text_of[key] for key in part]
                 saver.add(part, _encoded(encode, batch, cache.width), [repr(text[:60]) for text in batch])
                 advance(len(part))
-    return keys
+    return CachedFeatures(list(range(len(keys))), keys, cache)
 
 
 def _content_keys(records: Sequence[Record], progress: bool) -> list[bytes | None]:

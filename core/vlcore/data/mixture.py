@@ -39,6 +39,10 @@ class MixtureOrder:
         self.seed = seed
         self._drawn_before: list[NDArray[np.int64]] = [np.zeros(len(self.orders), dtype=np.int64)]
 
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return self.steps
+
     def draws(self, epoch: int) -> list[Draw]:
         """Each batch of this process."""
         position = self._before(epoch).copy()
@@ -91,6 +95,10 @@ class ChainedOrder:
 
     def __init__(self, orders: Mapping[int, PairOrder]) -> None:
         self.orders = dict(orders)
+
+    def __len__(self) -> int:
+        """Batches of all data sets."""
+        return sum(map(len, self.orders.values()))
 
     def draws(self, epoch: int) -> list[Draw]:
         """Each batch of this process."""

@@ -6,19 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from vlcore.data.datamodule import ManifestDataModule, pair_loader, standardise
+from vlcore.data.datamodule import ManifestDataModule, standardise
 from vlcore.data.mixture import ChainedOrder, MixtureCollate, MixtureOrder
+from vlcore.data.pair_datamodule import PairDataModule
 from vlcore.data.resumable_loader import ResumableLoader
 from vlcore.data.split_selection import Part
 from vlcore.errors import ConfigurationError
-from vlcore.types import PairBatch
 
 
-class MixtureDataModule(LightningDataModule):
+class MixtureDataModule(PairDataModule):
     """Image-text pairs of several manifests; a step sees those of one manifest, drawn with its probability.
 
     Validation and test read every pair of every data set. The task logs `val/mean_recall` as the mean over data sets,
@@ -75,7 +73,7 @@ class MixtureDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Set every data set up; see `ManifestDataModule.setup`."""
-        trainer = self._trainer()
+        trainer = self.attached_trainer
         for name, data in self.datasets.items():
             data.trainer = trainer
             rank_zero_info(f"Data set {name!r}: {data.selection.manifest}")
@@ -93,7 +91,7 @@ class MixtureDataModule(LightningDataModule):
         steps = self.steps_per_epoch or sum(map(len, orders.values()))
         order = MixtureOrder(orders, self.shares, steps, self.seed)
         collate = MixtureCollate(dict(enumerate(collate for _, collate in parts.values())))
-        return pair_loader(order, collate, self._trainer(), self._workers("train"))
+        return self.pair_loader(order, collate, self._workers("train"))
 
     def val_dataloader(self) -> ResumableLoader | list[Any]:
         """Every pair of every data set that holds some out, in order."""
@@ -110,10 +108,6 @@ class MixtureDataModule(LightningDataModule):
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Let the batch's data set count what became of its images."""
         return list(self.datasets.values())[batch.dataset].on_before_batch_transfer(batch, dataloader_idx)
-
-    def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, dataloader_idx: int) -> PairBatch:
-        """Copy a batch to the device while the host goes on."""
-        return batch.to(device, non_blocking=True)
 
     def teardown(self, stage: str) -> None:
         """Say what became of images that were read while the run went on."""
@@ -135,18 +129,10 @@ class MixtureDataModule(LightningDataModule):
         parts = {number: data.part(name) for number, data in chosen.items()}
         order = ChainedOrder({number: order for number, (order, _) in parts.items()})
         collate = MixtureCollate({number: collate for number, (_, collate) in parts.items()})
-        return pair_loader(order, collate, self._trainer(), self._workers(name))
+        return self.pair_loader(order, collate, self._workers(name))
 
     def _workers(self, name: Part) -> int:
         return max(data.workers(name) for data in self.datasets.values() if data.has(name))
-
-    def _trainer(self) -> Trainer:
-        if self.trainer is None:
-            raise ConfigurationError(
-                "The data module needs the towers of a task: pass both to a Trainer, as in "
-                "trainer.fit(task, datamodule=data)."
-            )
-        return self.trainer
 
 
 def _values(what: str, given: Mapping[str, float], datasets: Mapping[str, Any]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlcore.data.collate import Augmentation, Features, PairCollate, PixelReader, Tokenizer
 from vlcore.data.decode import DecodeReport, OnBadImage
-from vlcore.data.feature_cache import FeatureCache, cache_image_features, stream_text_features
+from vlcore.data.feature_cache import FeatureCache, cache_image_features, cache_text_features
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import PairTable
 from vlcore.data.record import ImageRef, Record
@@ -104,12 +104,12 @@ class PairPreparation:
         texts: Features | Tokenizer = model.text_encoder.tokenizer
         if self.cache_root is not None and model.text_encoder.frozen:
             model.text_encoder.to(self.device)
-            texts = stream_text_features(
+            texts = cache_text_features(
                 table.texts,
                 self.task.text_features,
                 FeatureCache(self.cache_root, self.task.tower_fingerprint("text_encoder"), model.text_encoder.width),
                 progress=self.progress,
-            )
+            ).stream
         return PairCollate(table, images, texts)
 
     def sample_features(self, collate: PairCollate) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

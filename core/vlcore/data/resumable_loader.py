@@ -40,7 +40,6 @@ class ResumableLoader:
         self.epoch = 0
         self.batches_done = 0
         self._resumed_epoch: int | None = None
-        self._length = len(order.draws(0))
         # Public, for Lightning looks at it where there is a sampler.
         self.batch_sampler = _Draws(order)
         self._loader = DataLoader(
@@ -76,7 +75,7 @@ class ResumableLoader:
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        return self._length
+        return len(self.order)
 
     def __iter__(self) -> Iterator[Any]:
         # A generator, so that epoch and state are read when the first batch is asked for, not before.

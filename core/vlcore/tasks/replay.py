@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class Replay:
     @property
     def reproduced(self) -> bool:
         """True where the loss or a gradient is not finite again."""
-        return bool(self.gradients) or self.loss != self.loss or self.loss in (float("inf"), float("-inf"))
+        return bool(self.gradients) or not math.isfinite(self.loss)
 
 
 def replay(folder: Path | str, task: AlignmentTask | None = None, device: str = "cpu") -> Replay:

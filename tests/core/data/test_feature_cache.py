@@ -469,21 +469,21 @@ def test_texts_are_encoded_once_sorted_by_length_and_returned_in_order(tmp_path)
     texts = ["a dog runs", "b", "a dog runs", "cc", "Déjà vu", "\ud800 lone", "b"]
     cache = FeatureCache(tmp_path, FINGERPRINT, 2)
     tower = TextTower()
-    rows = cache_text_features(texts, tower, cache, batch_size=2)
+    rows = cache_text_features(texts, tower, cache, batch_size=2).rows
     np.testing.assert_array_equal(rows, [[len(text), ord(text[0])] for text in texts])
     assert [len(batch) for batch in tower.batches] == [2, 2, 1]
     flat = [text for batch in tower.batches for text in batch]
     assert len(flat) == len(set(flat)) == 5
     assert [len(text) for text in flat] == sorted(len(text) for text in flat)
     second = TextTower()
-    np.testing.assert_array_equal(cache_text_features(texts[:3], second, cache), rows[:3])
+    np.testing.assert_array_equal(cache_text_features(texts[:3], second, cache).rows, rows[:3])
     assert second.batches == []
     assert hashlib.sha256(b"cc").digest() in cache
 
 
 def test_texts_that_differ_only_in_case_are_different(tmp_path):
     cache = FeatureCache(tmp_path, FINGERPRINT, 2)
-    rows = cache_text_features(["A dog", "a dog"], TextTower(), cache)
+    rows = cache_text_features(["A dog", "a dog"], TextTower(), cache).rows
     assert rows[0, 1] != rows[1, 1]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vlcore.data import feature_cache, feature_rows
-from vlcore.data.feature_cache import stream_text_features
+from vlcore.data.feature_cache import cache_text_features
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.feature_store import FeatureCache
 from vlcore.errors import VlcoreError
@@ -114,7 +114,7 @@ def test_texts_that_were_neighbours_stay_near_each_other_on_disk(tmp_path, monke
         return torch.tensor([[float(len(text))] for text in part])
 
     cache = FeatureCache(tmp_path, "f" * 64, 1)
-    rows = stream_text_features(texts, encode, cache, batch_size=4)
+    rows = cache_text_features(texts, encode, cache, batch_size=4).stream
     np.testing.assert_array_equal(rows[np.arange(40)][:, 0], lengths)
     on_disk = np.fromfile(rows.path, dtype="<f4")
     for start in range(0, 40, 8):

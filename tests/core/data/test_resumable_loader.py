@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -246,16 +243,8 @@ def test_a_run_that_is_to_overfit_reads_the_same_batches_in_every_epoch(small, t
     assert epochs[0] == epochs[1] == epochs[2]
 
 
-def test_two_processes_share_each_batch_and_resume_in_the_middle_of_an_epoch(tiny_manifest, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tiny_manifest), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parents[1] / "tasks")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_two_processes_share_each_batch_and_resume_in_the_middle_of_an_epoch(tiny_manifest, tmp_path, run_program):
+    output = run_program(PROGRAM, tiny_manifest, tmp_path, PYTHONPATH=str(PROGRAM.parents[1] / "tasks"))
     seen = {
         name: [json.loads((tmp_path / f"{name}_{rank}.json").read_text()) for rank in (0, 1)]
         for name in ("whole", "rest")
@@ -270,4 +259,4 @@ def test_two_processes_share_each_batch_and_resume_in_the_middle_of_an_epoch(tin
         assert after["steps"] == before["steps"][3:]
         assert after["weights"] == before["weights"]
     assert seen["whole"][0]["weights"] == seen["whole"][1]["weights"]
-    assert "number of processes was 2 when the checkpoint was written and is 1 now" in done.stdout
+    assert "number of processes was 2 when the checkpoint was written and is 1 now" in output

@@ -1,8 +1,5 @@
 import json
-import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,20 +16,12 @@ PROGRAM = Path(__file__).with_name("interrupted_run.py")
 
 @pytest.mark.parametrize(("processes", "runs"), [(1, 14), (2, 3)])
 def test_killed_anywhere_and_resumed_it_ends_with_the_weights_of_a_run_that_never_stopped(
-    tiny_manifest, tmp_path, processes, runs
+    tiny_manifest, tmp_path, processes, runs, run_program
 ):
     folder = tmp_path / "runs"
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tiny_manifest), str(folder), str(processes)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    seen = json.loads(done.stdout.splitlines()[-1])
+    output = run_program(PROGRAM, tiny_manifest, folder, processes, timeout=240)
+    seen = json.loads(output.splitlines()[-1])
     whole = seen.pop("whole")
     assert whole["steps"] == 12
     assert whole["trained"] != whole["averaged"]

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -178,16 +175,8 @@ def test_no_checkpoint_counts_a_step_that_was_not_taken(tiny_manifest, tmp_path,
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["1.ckpt", "2.ckpt"]
 
 
-def test_two_processes_stop_together_and_are_replayed_in_one(tiny_manifest, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tiny_manifest), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_two_processes_stop_together_and_are_replayed_in_one(tiny_manifest, tmp_path, run_program):
+    run_program(PROGRAM, tiny_manifest, tmp_path)
     # The batch of this process is good; it stops all the same, and before its own step.
     assert "Step 1 (batch 1 of epoch 0)" in json.loads((tmp_path / "stopped_0.json").read_text())
     found = replay(tmp_path / "captures" / "step_00000001")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,13 @@ from small_towers import small_task
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed training")
-def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
+def test_two_processes_take_the_step_of_one(tmp_path: Path, run_program: Callable[..., str]) -> None:
     torch.manual_seed(0)
     before = dict(small_task(objective="siglip").model.named_parameters())
     steps = []
     for processes in (1, 2):
         target = tmp_path / f"{processes}.pt"
-        program = Path(__file__).with_name("two_processes.py")
-        done = subprocess.run(
-            [sys.executable, str(program), str(processes), str(target)],
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        run_program(Path(__file__).with_name("two_processes.py"), processes, target, timeout=180)
         steps.append(torch.load(target, weights_only=True))
     alone, together = steps
     moved = 0
