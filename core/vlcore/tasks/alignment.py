@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Callback, LightningModule
-from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import Optimizer
 
 from vlcore.data.mixture_datamodule import MixtureDataModule
-from vlcore.encoders.inference import ImageInference
 from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
 from vlcore.heads.standardise import StandardisedHead
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.tasks.build import ObjectiveName, build_model, build_objective
-from vlcore.tasks.exact_resume import ExactResume
-from vlcore.tasks.finite_gradients import FiniteGradients
-from vlcore.tasks.frozen_towers import FrozenTowers
 from vlcore.tasks.micro_batches import MicroBatches
 from vlcore.tasks.multi_task_adamw import MultiTaskAdamW
-from vlcore.tasks.optimisation import OptimizerName, build_multi_task_optimizer, build_optimizer
+from vlcore.tasks.optimisation import OptimizerName, build_multi_task_optimizer
 from vlcore.tasks.retrieval_monitor import RetrievalMonitor
-from vlcore.tasks.schedule import ScheduleName, WarmupSchedule, count_steps, start_schedule
+from vlcore.tasks.schedule import ScheduleName, WarmupSchedule
+from vlcore.tasks.training_task import TrainingTask
 from vlcore.types import DualEncoderOutput, PairBatch, Trainable
 
 
-class AlignmentTask(LightningModule):
+class AlignmentTask(TrainingTask):
     """Trains heads, and towers where they may learn, so that images and their texts embed close together.
 
     Captions of one image, and captions that say the same, are positives of each other. In several processes every
@@ -74,6 +68,14 @@ class AlignmentTask(LightningModule):
         UnknownNameError: if a name is unknown.
     """
 
+    accumulation_warning = (
+        "accumulate_grad_batches={batches}: a contrastive loss is computed in each micro-batch on its own, so a pair "
+        "is contrasted with the other pairs of its micro-batch only, and gradients of {batches} such losses are "
+        "averaged. That smooths the gradient; it does not add negatives, and is not training with a batch {batches} "
+        "times as large. For more negatives raise data.batch_size and, where memory is short, set "
+        "model.micro_batch_size, which is exact; train/pairs_per_loss logs how many pairs each loss sees."
+    )
+
     def __init__(
         self,
         image_encoder: str | None = None,
@@ -100,8 +102,6 @@ class AlignmentTask(LightningModule):
         compile: bool = False,
         model: DualEncoder | None = None,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters(ignore=["model"])
         if model is None:
             model = build_model(
                 image_encoder,
@@ -117,13 +117,11 @@ class AlignmentTask(LightningModule):
             )
         elif image_encoder is not None or text_encoder is not None or dual_encoder is not None:
             raise ConfigurationError("Give a model or the names of its towers, not both.")
-        self.model = model
+        super().__init__(model, learning_rate, weight_decay, betas, WarmupSchedule(schedule, warmup, uba_phi))
+        self.save_hyperparameters(ignore=["model"])
+        self.model: DualEncoder
         self.objective = build_objective(objective)
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.betas = betas
         self.optimizer = optimizer
-        self.schedule = WarmupSchedule(schedule, warmup, uba_phi)
         self.micro_batches = (
             None
             if micro_batch_size is None and micro_batch_tokens is None
@@ -131,13 +129,8 @@ class AlignmentTask(LightningModule):
         )
         if compile:
             self.model.compile()
-        self._frozen = FrozenTowers(model)
         self._monitors: dict[int, RetrievalMonitor] = {}
         self._dataset = 0
-
-    def configure_callbacks(self) -> list[Callback]:
-        """What every training run has: exact resuming, and no step with NaN or infinite gradients."""
-        return [ExactResume(), FiniteGradients()]
 
     def embed(self, batch: PairBatch) -> DualEncoderOutput:
         """Embed a batch for training, in micro-batches where they are set."""
@@ -181,41 +174,14 @@ class AlignmentTask(LightningModule):
         """Log the mean recall."""
         self._log_recall("test")
 
-    def configure_optimizers(self) -> Any:
-        """AdamW and a schedule by step; its length is set in `on_train_start`."""
-        optimizer = self._multi_task_optimizer() if self.optimizer == "multi_task_adamw" else self._adamw()
-        scheduler = LambdaLR(optimizer, [self.schedule] * len(optimizer.param_groups))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def build_optimizer(self) -> Optimizer:
+        """AdamW over what learns, or the one that balances a mixture."""
+        return self._multi_task_optimizer() if self.optimizer == "multi_task_adamw" else super().build_optimizer()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Tell the optimiser whose gradients these are."""
         if isinstance(optimizer, MultiTaskAdamW):
             optimizer.dataset = self._dataset
-
-    def on_train_start(self) -> None:
-        """Fix the length of the schedule, and say what accumulation does."""
-        scheduler = self.lr_schedulers()
-        if isinstance(scheduler, LambdaLR):
-            start_schedule(scheduler, self.schedule, count_steps(self.trainer))
-        if self.trainer.accumulate_grad_batches > 1:
-            rank_zero_warn(_accumulation_warning(self.trainer.accumulate_grad_batches))
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Take a step, then hold the temperature within its bound."""
-        super().optimizer_step(*args, **kwargs)
-        self.model.clamp_temperature()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the weights of frozen towers out."""
-        self._frozen.remove(checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the frozen towers back in, if they are the same."""
-        self._frozen.restore(checkpoint)
-
-    def image_features(self) -> ImageInference:
-        """The image tower as it stands: `[B, 3, H, W]` uint8 to pooled features `[B, Wi]`, without gradients."""
-        return ImageInference(self.model.image_encoder)
 
     @torch.inference_mode()
     def text_features(self, texts: list[str]) -> Tensor:
@@ -236,15 +202,6 @@ class AlignmentTask(LightningModule):
             if _unstandardised(head):
                 mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
                 head.set_statistics(torch.from_numpy(mean), torch.from_numpy(scale))
-
-    def tower_fingerprint(self, name: str) -> str:
-        """Fingerprint of the frozen tower `image_encoder` or `text_encoder`, computed once."""
-        return self._frozen.fingerprint(name)
-
-    def _adamw(self) -> AdamW:
-        # Fused AdamW unscales half-precision gradients by itself, which Lightning cannot combine with clipping.
-        clips_scaled = self.trainer.precision == "16-mixed" and self.trainer.gradient_clip_val is not None
-        return build_optimizer(self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled)
 
     def _multi_task_optimizer(self) -> MultiTaskAdamW:
         if self.trainer.accumulate_grad_batches > 1:
@@ -333,13 +290,3 @@ def _unstandardised(head: Head) -> TypeGuard[StandardisedHead]:
         return False
     statistics = head.standardise
     return bool((statistics.mean == 0).all() and (statistics.scale == 1).all())
-
-
-def _accumulation_warning(batches: int) -> str:
-    return (
-        f"accumulate_grad_batches={batches}: a contrastive loss is computed in each micro-batch on its own, so a pair "
-        f"is contrasted with the other pairs of its micro-batch only, and gradients of {batches} such losses are "
-        f"averaged. That smooths the gradient; it does not add negatives, and is not training with a batch "
-        f"{batches} times as large. For more negatives raise data.batch_size and, where memory is short, set "
-        f"model.micro_batch_size, which is exact; train/pairs_per_loss logs how many pairs each loss sees."
-    )

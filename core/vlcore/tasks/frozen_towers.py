@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from vlcore.encoders.base import Encoder
 from vlcore.errors import FingerprintMismatchError
-from vlcore.models.dual_encoder import DualEncoder
 
 _KEY = "frozen_towers"
 _STATES = ("state_dict", "current_model_state")  # the second is Lightning's, where weights are averaged
@@ -17,10 +18,10 @@ class FrozenTowers:
     """Fingerprints of a model's frozen towers, computed once, and their place in checkpoints.
 
     Args:
-        model: whose towers they are.
+        model: whose towers `image_encoder` and `text_encoder` are; a side may have none.
     """
 
-    def __init__(self, model: DualEncoder) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.model = model
         self._fingerprints: dict[str, str] = {}
 
@@ -32,7 +33,7 @@ class FrozenTowers:
 
     def remove(self, checkpoint: dict[str, Any]) -> None:
         """Replace the frozen towers' weights by their fingerprints."""
-        frozen = [name for name in _TOWERS if self._tower(name).frozen]
+        frozen = [name for name in _TOWERS if (tower := getattr(self.model, name)) is not None and tower.frozen]
         checkpoint[_KEY] = {name: self.fingerprint(name) for name in frozen}
         prefixes = tuple(f"model.{name}." for name in frozen)
         for key in _STATES:
