@@ -102,6 +102,22 @@ class TokenBatch(NamedTuple):
     truncated: Tensor
 
 
+class VisualTokens(NamedTuple):
+    """What fusion encoders read of images: patches, cells of a feature map, or regions of a detector.
+
+    Attributes:
+        features: `[B, R, W]`, zeros where there is nothing.
+        mask: `[B, R]` bool, True on real tokens.
+        boxes: `[B, R, 4]` left, top, right, bottom in 0..1 of the image; or None where tokens have no place.
+        class_probabilities: `[B, R, K]` of a detector, the last class is the background; or None.
+    """
+
+    features: Tensor
+    mask: Tensor
+    boxes: Tensor | None = None
+    class_probabilities: Tensor | None = None
+
+
 @dataclass
 class PairBatch:
     """B image-text pairs; each side is either raw input or a frozen tower's cached features.
@@ -119,6 +135,7 @@ class PairBatch:
         text_lengths: B token counts of the texts, on the host, or None; so that nothing waits for the device to learn
             them.
         dataset: number of the data set of a mixture that all pairs are from, on the host.
+        regions: of a detector, precomputed, in place of images; or None.
     """
 
     image_index: Tensor
@@ -130,6 +147,7 @@ class PairBatch:
     text_features: Tensor | None = None
     text_lengths: tuple[int, ...] | None = None
     dataset: int = 0
+    regions: VisualTokens | None = None
 
     def __len__(self) -> int:
         return int(self.image_index.shape[0])
@@ -147,7 +165,11 @@ class PairBatch:
         for field in fields(PairBatch):
             value = getattr(self, field.name)
             # Importing torch for isinstance would make `import vlcore` slow.
-            values[field.name] = value if value is None or isinstance(value, tuple | int) else change(value)
+            if isinstance(value, VisualTokens):
+                parts: list[Any] = [part if part is None else change(part) for part in value]
+                values[field.name] = VisualTokens(*parts)
+            else:
+                values[field.name] = value if value is None or isinstance(value, tuple | int) else change(value)
         return PairBatch(**values)
 
 

@@ -24,6 +24,7 @@ from vlcore.plugins import registries
 from vlcore.tasks.alignment import AlignmentTask
 from vlcore.tasks.averaging import ExponentialMovingAverage
 from vlcore.tasks.callbacks import SaveModelDirectory
+from vlcore.tasks.fusion.task import FusionTask
 
 MONITOR = "val/mean_recall"
 """What the best weights are chosen by."""
@@ -34,6 +35,7 @@ LAST_EVERY_STEPS = 500
 # Classes that a configuration names without their path: jsonargparse finds what has been imported.
 _CLASSES: dict[str, type] = {
     "model": AlignmentTask,
+    "fusion": FusionTask,
     "data": ManifestDataModule,
     "mixture": MixtureDataModule,
     "trainer": Trainer,
@@ -45,7 +47,7 @@ _EXAMPLES = """examples:
   vlcore {name} -c configs/general/flickr8k_heads.yaml{checkpoint}
   vlcore {name} -c config.yaml{checkpoint} --data.manifest mine.jsonl --trainer.max_epochs 5
 {resume}  vlcore {name} -c config.yaml --print_config        what the file and the command line add up to
-  vlcore {name} --model.help AlignmentTask           every option of the model
+  vlcore {name} --model.help AlignmentTask           every option of the model (or FusionTask)
   vlcore {name} --data.help ManifestDataModule       every option of the data
 """
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vlcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vlcore.retrieval.hit import Hit
+    from vlcore.retrieval.index import Index
 
 
 def search(
@@ -22,6 +26,9 @@ def search(
     format: Literal["table", "json", "csv", "html"] = "table",
     output: Path | None = None,
     exact: bool = False,
+    rerank: Path | None = None,
+    rerank_top: int = 16,
+    rerank_weight: float = 0.02,
     device: str | None = None,
 ) -> None:
     """Find images by words, or by an image.
@@ -29,6 +36,7 @@ def search(
     Examples:
         vlcore search photos.index "two dogs in the snow" -k 5 --where "split = 'test'"
         vlcore search photos.index --image query.jpg --format html -o hits.html
+        vlcore search photos.index "two dogs in the snow" --rerank runs/albef_tiny/model
 
     Args:
         index: folder that `vlcore index` wrote.
@@ -40,6 +48,9 @@ def search(
         format: table to read (csv in a file), json or csv for programs, html to look at.
         output: file to write; standard output if left out.
         exact: compare with every image even where the index is large enough for approximate search.
+        rerank: model directory of a fusion model; it reads words and image together and puts the first hits in order.
+        rerank_top: hits that it reads; no fewer than k.
+        rerank_weight: of its log-odds beside the cosine; large values order by them alone.
         device: cuda, mps or cpu; chosen if left out.
     """
     from vlcore.files import write_text
@@ -53,7 +64,10 @@ def search(
     loaded = load(opened.require_model_path() if model is None else model, device)
     opened = Index.open(index, loaded)
     vector = loaded.embed_texts([query])[0] if query is not None else loaded.embed_images([image or ""])[0]
-    hits = opened.search(vector, k, where, exact=exact)
+    if rerank is None:
+        hits = opened.search(vector, k, where, exact=exact)
+    else:
+        hits = _reranked(opened, vector, query, k, where, exact, Reranking(rerank, rerank_top, rerank_weight, device))
     title = query or str(image)
     if format == "table" and output is None:
         _print_table(hits, title)
@@ -69,6 +83,33 @@ def search(
     else:
         write_text(output, text)
         print(f"{output}: {len(hits)} hits")
+
+
+class Reranking(NamedTuple):
+    """How the first hits are put in order."""
+
+    model: Path
+    top: int
+    weight: float
+    device: str | None
+
+
+def _reranked(
+    index: Index,
+    vector: NDArray[np.float32],
+    query: str | None,
+    k: int,
+    where: str | None,
+    exact: bool,
+    how: Reranking,
+) -> list[Hit]:
+    from vlcore.retrieval.rerank import Reranker
+
+    if query is None:
+        raise ConfigurationError("--rerank reads words and images together: search by words, not by --image.")
+    reranker = Reranker.load(how.model, how.device)
+    hits = index.search(vector, max(k, how.top), where, exact=exact)
+    return reranker.reorder(query, hits, k, how.weight)
 
 
 def _print_table(hits: Sequence[Hit], title: str) -> None:

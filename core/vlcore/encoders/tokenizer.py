@@ -97,6 +97,15 @@ class FastTokenizer(TextTokenizer):
         found: int | None = self._backend.token_to_id(token)
         return found
 
+    def pieces(self) -> dict[str, int]:
+        """Every piece of the vocabulary with its id."""
+        found: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        return found
+
+    def to_json(self) -> str:
+        """Vocabulary and rules, as in `tokenizer.json`."""
+        return str(self._backend.to_str())
+
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` and `tokenizer_settings.json`."""
         folder.mkdir(parents=True, exist_ok=True)

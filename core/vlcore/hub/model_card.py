@@ -15,6 +15,7 @@ import yaml
 from vlcore.errors import ConfigurationError, ModelDirectoryError
 from vlcore.hub.card_text import render_card
 from vlcore.models.dual_encoder import DualEncoder
+from vlcore.models.fusion.model import FusionModel
 
 _PACKAGES = ("vlcore", "torch", "timm", "transformers", "numpy")
 
@@ -54,10 +55,14 @@ class ModelCard:
     towers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
 
-    def with_towers(self, model: DualEncoder) -> ModelCard:
+    def with_towers(self, model: DualEncoder | FusionModel) -> ModelCard:
         """The same card with source and licence of a model's towers; they are kept nowhere else."""
         towers = {"image": model.image_encoder, "text": model.text_encoder}
-        origins = {side: {"source": tower.source, "licence": tower.licence} for side, tower in towers.items()}
+        origins = {
+            side: {"source": tower.source, "licence": tower.licence}
+            for side, tower in towers.items()
+            if tower is not None
+        }
         return replace(self, towers=origins)
 
     def to_dict(self) -> dict[str, Any]:

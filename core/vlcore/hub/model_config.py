@@ -10,34 +10,44 @@ from typing import Any
 import torch
 import yaml
 
-from vlcore.encoders.base import Encoder, ImageEncoder, TextEncoder
+from vlcore.encoders.base import ImageEncoder, TextEncoder
+from vlcore.encoders.tokenizer import load_tokenizer
 from vlcore.errors import ConfigurationError, MissingDependencyError, ModelDirectoryError
 from vlcore.heads.base import Head
 from vlcore.hub.fingerprint import CONFIG, PREPROCESS, TOKENIZER, part
 from vlcore.hub.safe_loading import class_path, resolve_class
 from vlcore.models.dual_encoder import DualEncoder
+from vlcore.models.fusion.model import FusionModel
+from vlcore.models.fusion.network import FusionNetwork
 from vlcore.types import ImagePreprocess
 
 FORMAT = 1
 """Grows when a directory of the old form can no longer be read."""
 
-_KEYS = ("format", "model", "image_encoder", "text_encoder", "image_head", "text_head")
+_KEYS: dict[type[Any], tuple[str, ...]] = {
+    DualEncoder: ("format", "model", "image_encoder", "text_encoder", "image_head", "text_head"),
+    FusionModel: ("format", "model", "image_encoder", "network"),
+}
+
+HubModel = DualEncoder | FusionModel
+"""What a model directory can hold."""
 
 
-def write_config(model: DualEncoder, path: Path) -> None:
+def write_config(model: HubModel, path: Path) -> None:
     """Describe a model so that `build_model` can make it again without weights.
 
     Raises:
         ConfigurationError: if a class could not be loaded again, or an argument is not a plain value.
     """
-    towers: list[tuple[str, Encoder]] = [("image_encoder", model.image_encoder), ("text_encoder", model.text_encoder)]
-    heads: list[tuple[str, Head]] = [("image_head", model.image_head), ("text_head", model.text_head)]
-    values: dict[str, Any] = {"format": FORMAT, "model": _component(model, DualEncoder, model.config())}
-    for key, tower in towers:
-        base = ImageEncoder if key == "image_encoder" else TextEncoder
-        values[key] = _component(tower, base, tower.config())
-    for key, head in heads:
-        values[key] = _component(head, Head, head.config())
+    values: dict[str, Any] = {"format": FORMAT, "model": _component(model, type(model), model.config())}
+    parts: dict[str, tuple[Any, type[Any]]] = {"image_encoder": (model.image_encoder, ImageEncoder)}
+    if isinstance(model, DualEncoder):
+        parts["text_encoder"] = (model.text_encoder, TextEncoder)
+        parts |= {"image_head": (model.image_head, Head), "text_head": (model.text_head, Head)}
+    else:
+        parts["network"] = (model.network, FusionNetwork)
+    for key, (part_of_model, base) in parts.items():
+        values[key] = None if part_of_model is None else _component(part_of_model, base, part_of_model.config())
     try:
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     except yaml.representer.RepresenterError as error:
@@ -45,7 +55,7 @@ def write_config(model: DualEncoder, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def build_model(folder: Path) -> DualEncoder:
+def build_model(folder: Path) -> HubModel:
     """Build the model that a verified directory describes, its weights still untrained.
 
     Raises:
@@ -53,19 +63,27 @@ def build_model(folder: Path) -> DualEncoder:
     """
     place = str(folder / CONFIG)
     values = _read_config(folder)
-    preprocess = _read_preprocess(folder)
     # Building draws random initial weights; the caller's random state is none of their business.
     with torch.random.fork_rng(devices=[]):
-        image_class, arguments = _named(values, "image_encoder", ImageEncoder, place)
-        image = _build(place, "image_encoder", image_class.from_config, arguments, preprocess)
+        image = None
+        if values["image_encoder"] is not None:
+            image_class, arguments = _named(values, "image_encoder", ImageEncoder, place)
+            image = _build(place, "image_encoder", image_class.from_config, arguments, _read_preprocess(folder))
+        model_class, model_arguments = _named(values, "model", torch.nn.Module, place)
+        model: HubModel
+        if issubclass(model_class, FusionModel):
+            network_class, arguments = _named(values, "network", FusionNetwork, place)
+            network = _build(place, "network", network_class.from_config, arguments)
+            tokenizer = load_tokenizer(folder / TOKENIZER)
+            model = _build(place, "model", model_class, image, tokenizer, network, **model_arguments)
+            return model
         text_class, arguments = _named(values, "text_encoder", TextEncoder, place)
         text = _build(place, "text_encoder", text_class.from_config, arguments, folder / TOKENIZER)
         heads = []
         for key in ("image_head", "text_head"):
             head_class, arguments = _named(values, key, Head, place)
             heads.append(_build(place, key, head_class, **arguments))
-        model_class, arguments = _named(values, "model", DualEncoder, place)
-        model: DualEncoder = _build(place, "model", model_class, image, text, *heads, **arguments)
+        model = _build(place, "model", model_class, image, text, *heads, **model_arguments)
     return model
 
 
@@ -90,8 +108,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path}: format expected {FORMAT}, found {found!r}. A newer vlcore wrote it, or it is no model directory: "
             f"update vlcore."
         )
-    if set(values) != set(_KEYS):
-        missing, unknown = sorted(set(_KEYS) - set(values)), sorted(map(str, set(values) - set(_KEYS)))
+    entry = values.get("model")
+    named = entry.get("class_path") if isinstance(entry, dict) else None
+    model_class = resolve_class(named, torch.nn.Module, f"{path}, model")
+    keys = next((keys for base, keys in _KEYS.items() if issubclass(model_class, base)), None)
+    if keys is None:
+        raise ModelDirectoryError(f"{path}: {model_class.__name__} is no kind of model that a directory holds.")
+    if set(values) != set(keys):
+        missing, unknown = sorted(set(keys) - set(values)), sorted(map(str, set(values) - set(keys)))
         raise ModelDirectoryError(f"{path}: missing keys {missing}, unknown keys {unknown}.")
     return values
 

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vlcore.encoders.base import Encoder
 from vlcore.errors import ConfigurationError, ModelDirectoryError
 from vlcore.hub.fingerprint import (
     CARD,
@@ -34,12 +35,18 @@ from vlcore.hub.fingerprint import (
 )
 from vlcore.hub.location import model_folder
 from vlcore.hub.model_card import ModelCard
-from vlcore.hub.model_config import build_model, write_config
+from vlcore.hub.model_config import HubModel, build_model, write_config
 from vlcore.hub.safe_loading import load_weights
 from vlcore.hub.whole_folder import whole_folder
-from vlcore.models.dual_encoder import DualEncoder
 
-__all__ = ["LoadedModel", "ModelCard", "load_model_directory", "save_model_directory", "verify_model_directory"]
+__all__ = [
+    "HubModel",
+    "LoadedModel",
+    "ModelCard",
+    "load_model_directory",
+    "save_model_directory",
+    "verify_model_directory",
+]
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,13 @@ class LoadedModel:
         path: folder it was read from.
     """
 
-    model: DualEncoder
+    model: HubModel
     card: ModelCard
     fingerprint: str
     path: Path
 
 
-def save_model_directory(path: Path | str, model: DualEncoder, card: ModelCard) -> str:
+def save_model_directory(path: Path | str, model: HubModel, card: ModelCard) -> str:
     """Write a model directory, whole or not at all.
 
     An older model directory at `path` is replaced; other files beside its parts stay.
@@ -83,7 +90,8 @@ def save_model_directory(path: Path | str, model: DualEncoder, card: ModelCard) 
     with whole_folder(target, owned=PARTS) as folder:
         write_config(model, folder / CONFIG)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-        preprocess = json.dumps(model.image_encoder.preprocess.to_dict(), indent=2)
+        tower = model.image_encoder
+        preprocess = json.dumps(None if tower is None else tower.preprocess.to_dict(), indent=2)
         (folder / PREPROCESS).write_text(preprocess + "\n", encoding="utf-8")
         (folder / TOKENIZER).mkdir()
         model.text_encoder.tokenizer.save(folder / TOKENIZER)
@@ -108,9 +116,12 @@ def load_model_directory(path: Path | str) -> LoadedModel:
     model = build_model(folder)
     load_weights(model, part(folder, WEIGHTS))
     for side, tower in (("image", model.image_encoder), ("text", model.text_encoder)):
+        if tower is None:
+            continue
         origin = card.towers.get(side, {})
         tower.source, tower.licence = str(origin.get("source", "")), str(origin.get("licence", "unknown"))
-        tower.set_trainable("none")
+        if isinstance(tower, Encoder):
+            tower.set_trainable("none")
     return LoadedModel(model.eval(), card, fingerprint, folder)
 
 
@@ -145,7 +156,7 @@ def _check_replaceable(target: Path) -> None:
             raise ModelDirectoryError(f"{entry} is not part of the model and would be lost: move it elsewhere first.")
 
 
-def _weights(model: DualEncoder) -> dict[str, Tensor]:
+def _weights(model: HubModel) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     storages: set[int] = set()
     for name, tensor in model.state_dict().items():

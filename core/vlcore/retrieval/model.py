@@ -37,6 +37,7 @@ def load(path_or_hub_id: Path | str, device: str | torch.device | None = None) -
 
     Raises:
         ModelDirectoryError: if a part is missing or changed.
+        ConfigurationError: if it is a fusion model (see `vlcore.retrieval.rerank.Reranker`).
 
     Example:
         >>> model = vlcore.load("runs/flickr8k/model")  # doctest: +SKIP
@@ -44,8 +45,14 @@ def load(path_or_hub_id: Path | str, device: str | torch.device | None = None) -
         (1, 256)
     """
     from vlcore.hub.model_directory import load_model_directory
+    from vlcore.models.dual_encoder import DualEncoder
 
     loaded = load_model_directory(Path(path_or_hub_id))
+    if not isinstance(loaded.model, DualEncoder):
+        raise ConfigurationError(
+            f"{path_or_hub_id} holds a fusion model, which reads images and texts together and has no embeddings to "
+            f"search by. Give it as --rerank beside the model that made the index."
+        )
     return Model(loaded.model, loaded.fingerprint, card=loaded.card, path=loaded.path, device=device)
 
 

@@ -14,8 +14,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from vlcore.errors import ConfigurationError
-from vlcore.hub.model_directory import ModelCard, save_model_directory
-from vlcore.models.dual_encoder import DualEncoder
+from vlcore.hub.model_directory import HubModel, ModelCard, save_model_directory
 
 
 class SaveModelDirectory(Callback):
@@ -42,14 +41,14 @@ class SaveModelDirectory(Callback):
         """Refuse, before any work is done, what could not be saved at the end.
 
         Raises:
-            ConfigurationError: if the task has no dual encoder, or the best weights are wanted and nothing keeps them.
+            ConfigurationError: if the task has no such model, or the best weights are wanted and nothing keeps them.
         """
         if stage != "fit":
             return
-        if not isinstance(getattr(pl_module, "model", None), DualEncoder):
+        if not isinstance(getattr(pl_module, "model", None), HubModel):
             raise ConfigurationError(
-                f"SaveModelDirectory needs a task whose `model` is a DualEncoder; {type(pl_module).__name__} has none. "
-                f"Remove the callback."
+                f"SaveModelDirectory needs a task whose `model` is a DualEncoder or a FusionModel; "
+                f"{type(pl_module).__name__} has none. Remove the callback."
             )
         if self.weights == "best" and not _dry(trainer) and _monitor(trainer) is None:
             raise ConfigurationError(
@@ -64,7 +63,7 @@ class SaveModelDirectory(Callback):
         root = Path(trainer.default_root_dir)
         folder = Path(self.folder) if self.folder is not None else root / "model"
         best = self._best_checkpoint(trainer)
-        model: DualEncoder = pl_module.model  # type: ignore[assignment]
+        model: HubModel = pl_module.model  # type: ignore[assignment]
         if best is None:
             facts: dict[str, Any] = {"weights": "last", "epochs": trainer.current_epoch, "steps": trainer.global_step}
         else:
@@ -106,7 +105,7 @@ def _monitor(trainer: Trainer) -> str | None:
     return monitor
 
 
-def _stored(model: DualEncoder, path: Path) -> tuple[DualEncoder, int, int]:
+def _stored(model: HubModel, path: Path) -> tuple[HubModel, int, int]:
     """Copy of a model with the weights of a checkpoint, and the checkpoint's epoch and step."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     stored = copy.deepcopy(model).cpu()
@@ -120,9 +119,9 @@ def _stored(model: DualEncoder, path: Path) -> tuple[DualEncoder, int, int]:
     return stored, int(checkpoint["epoch"]), int(checkpoint["global_step"])
 
 
-def _frozen(model: DualEncoder) -> list[str]:
+def _frozen(model: HubModel) -> list[str]:
     towers = {"image_encoder": model.image_encoder, "text_encoder": model.text_encoder}
-    return [name for name, tower in towers.items() if tower.frozen]
+    return [name for name, tower in towers.items() if tower is not None and tower.frozen]
 
 
 def _settings(pl_module: LightningModule) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Encoders that read an image and a text together: three ways to put the same layers together."""

@@ -1,0 +1,1 @@
+"""Pretraining of fusion encoders: objectives put together by name."""

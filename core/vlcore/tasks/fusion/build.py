@@ -1,0 +1,95 @@
+"""From flat names to a fusion model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vlcore.encoders import build_image_encoder, build_text_encoder
+from vlcore.encoders.token_encoder import TokenEncoder
+from vlcore.encoders.vocabulary import Vocabulary
+from vlcore.errors import ConfigurationError
+from vlcore.models.fusion.model import FusionModel
+from vlcore.models.fusion.network import Architecture, FusionNetwork
+from vlcore.models.fusion.shape import SIZES, FusionShape, SizeName
+from vlcore.models.fusion.text_weights import load_text_weights, shape_of
+from vlcore.objectives.text_masking import SpanMasking, TextMasking, TokenMasking, WholeWordMasking
+from vlcore.types import Trainable
+
+Size = Literal["pretrained"] | SizeName
+TextMaskName = Literal["token", "whole_word", "span"]
+
+
+def build_fusion_model(
+    architecture: Architecture,
+    image_encoder: str | None,
+    text_encoder: str,
+    *,
+    size: Size = "pretrained",
+    layers: int | None = None,
+    dropout: float | None = None,
+    image_trainable: Trainable = "none",
+    region_width: int | None = None,
+    region_classes: int | None = None,
+    embedding_size: int | None = None,
+) -> FusionModel:
+    """Build an image tower and a fusion network.
+
+    Args:
+        architecture: how layers are put together.
+        image_encoder: name of an image tower with tokens; None for precomputed regions.
+        text_encoder: name of a text tower of BERT's family: its tokeniser, and for `pretrained` its weights.
+        size: `pretrained` takes sizes and weights of the text tower; the others have random weights.
+        layers: in place of the size's own number; of a pretrained tower the first ones.
+        dropout: in place of the text tower's own, or of 0.1.
+        image_trainable: which part of the image tower learns.
+        region_width: W of precomputed regions.
+        region_classes: K of the masked regions' classes; None where they are not guessed.
+        embedding_size: of the space of texts and images alone; None where they are not aligned.
+
+    Raises:
+        ConfigurationError: if the names do not fit together.
+        UnknownNameError: if a name is unknown.
+    """
+    if (image_encoder is None) == (region_width is None):
+        raise ConfigurationError(
+            f"image_encoder={image_encoder!r}, region_width={region_width!r}: give one of them, an image tower such as "
+            f"'starter/efficientnet_lite0', or the width of precomputed regions such as 2048."
+        )
+    tower = None if image_encoder is None else TokenEncoder(build_image_encoder(image_encoder))
+    if tower is not None:
+        tower.set_trainable(image_trainable)
+    in_features = region_width if tower is None else tower.token_width
+    assert in_features is not None
+    text = build_text_encoder(text_encoder)
+    if size == "pretrained":
+        shape = shape_of(text, layers, dropout)
+    else:
+        sizes = {**SIZES[size], **({} if layers is None else {"layers": layers})}
+        rows = text.tokenizer.largest_id + 1
+        positions = text.tokenizer.context_length
+        shape = FusionShape(rows, positions=positions, dropout=0.1 if dropout is None else dropout, **sizes)
+    network = FusionNetwork(architecture, in_features, shape, embedding_size, region_classes)
+    if size == "pretrained":
+        load_text_weights(network.stream, text)
+    model = FusionModel(tower, text.tokenizer, network)
+    model.text_encoder.source, model.text_encoder.licence = text.source, text.licence
+    return model
+
+
+def build_text_masking(name: TextMaskName, model: FusionModel, source: str) -> TextMasking:
+    """Build what hides words.
+
+    Args:
+        name: single pieces, whole words, or a span.
+        model: whose vocabulary it is.
+        source: of the tokeniser, for messages.
+    """
+    vocabulary = Vocabulary.of(model.tokenizer, source)
+    rows = model.network.stream.shape.vocabulary
+    common = (rows, vocabulary.mask_id, tuple(sorted({*vocabulary.special_ids, *range(vocabulary.size, rows)})))
+    if name == "token":
+        return TokenMasking(*common)
+    if name == "span":
+        return SpanMasking(*common)
+    begins = (*vocabulary.begins_word, *(True for _ in range(rows - vocabulary.size)))
+    return WholeWordMasking(*common, begins_word=begins)
