@@ -41,6 +41,7 @@ _CORE_NAMES: dict[str, dict[str, str]] = {
         "linear": "vlcore.heads.linear:LinearHead",
         "residual_mlp": "vlcore.heads.residual_mlp:ResidualMLPHead",
         "star_mlp": "vlcore.heads.star_mlp:StarMLPHead",
+        "token_projector": "vlcore.heads.token_projector:TokenProjectorHead",
     },
 }
 

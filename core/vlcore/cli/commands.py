@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
         Command("validate", "vlcore.cli.fit:main_lightning", "score a checkpoint on validation data", _TRAIN, raw=True),
         Command("test", "vlcore.cli.fit:main_lightning", "score a checkpoint on test data", _TRAIN, raw=True),
         Command("predict", "vlcore.cli.fit:main_lightning", "run a checkpoint over a data set", _TRAIN, raw=True),
+        Command("curate", "vlcore.cli.curate:curate", "choose a balanced part of a manifest by concepts", _TRAIN),
         Command("replay", "vlcore.cli.replay:replay", "look into a step that training refused", _TRAIN, ("folder",)),
         Command("embed", "vlcore.cli.embed:embed", "turn images into vectors, resumable", _USE),
         Command("index", "vlcore.cli.index:index", "make images searchable", _USE),

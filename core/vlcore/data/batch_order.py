@@ -61,7 +61,7 @@ class PairOrder:
     Args:
         table: whose pairs are read.
         batch_size: pairs per batch and process.
-        captions: `all` pairs, or `sample` one caption per image anew in every epoch.
+        captions: `all` pairs; or `sample` one caption per image anew in every epoch; or `two`, in one batch.
         shuffle: read in random order.
         arrangement: how it is random.
         lengths: `[M]` length of each text, for the arrangement `lengths`.
@@ -70,8 +70,8 @@ class PairOrder:
         world_size: number of processes.
 
     Raises:
-        ConfigurationError: if the arrangement is by length and there are no lengths, or some process would have no
-            pairs.
+        ConfigurationError: if the arrangement is by length and there are no lengths, the two captions of an image
+            would not share a batch, or some process would have no pairs.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class PairOrder:
     ) -> None:
         if shuffle and arrangement == "lengths" and lengths is None:
             raise ConfigurationError("Pairs can be arranged by the length of their texts only where lengths are given.")
+        if captions == "two" and batch_size % 2:
+            raise ConfigurationError(f"captions='two' with batch_size={batch_size}: choose an even number of pairs.")
         self.batch_size = batch_size
         self.captions = captions
         self.shuffle = shuffle
@@ -138,38 +140,58 @@ class PairOrder:
     @property
     def _epoch_pairs(self) -> int:
         """Pairs of an epoch over all processes."""
-        return self._pairs if self.captions == "all" else len(self._first)
+        return self._pairs if self.captions == "all" else len(self._first) * self._together
+
+    @property
+    def _together(self) -> int:
+        """Pairs that stay side by side."""
+        return 2 if self.captions == "two" else 1
 
     def _chosen(self, epoch: int) -> Indices:
         """The pairs of an epoch in the order of the table."""
         if self.captions == "all":
             return np.arange(self._pairs)
         counts = np.diff(self._first, append=self._pairs)
-        place = np.random.default_rng([self.seed, epoch, 1]).random(len(counts)) * counts
-        chosen: Indices = self._first + place.astype(np.int64)
-        return chosen
+        random = np.random.default_rng([self.seed, epoch, 1])
+        place = (random.random(len(counts)) * counts).astype(np.int64)
+        if self.captions == "sample":
+            chosen: Indices = self._first + place
+            return chosen
+        # The other caption lies some steps further on, round the image's captions.
+        step = 1 + (random.random(len(counts)) * (counts - 1)).astype(np.int64)
+        both: Indices = (self._first[:, None] + np.stack([place, (place + step) % counts], axis=1)).ravel()
+        return both
 
     def _global_batches(self, epoch: int) -> list[Indices]:
         """Batches of all processes together, each of the same size."""
         random, chosen = np.random.default_rng([self.seed, epoch]), self._chosen(epoch)
-        pairs = _block_shuffle(chosen, random) if self.arrangement == "blocks" else random.permutation(chosen)
+        units = chosen.reshape(-1, self._together)
+        order = np.arange(len(units))
+        order = _block_shuffle(order, random) if self.arrangement == "blocks" else random.permutation(order)
+        pairs: Indices = units[order].ravel()
         size = self.batch_size * self.world_size
         if len(pairs) < size:
-            return [pairs[: len(pairs) - len(pairs) % self.world_size]]
+            unit = self.world_size * self._together
+            return [pairs[: len(pairs) - len(pairs) % unit]]
         pairs = pairs[: len(pairs) - len(pairs) % size]
         if self.arrangement != "lengths" or self.lengths is None:
             return list(pairs.reshape(-1, size))
         pool = POOL_BATCHES * size
         pools = (pairs[start : start + pool] for start in range(0, len(pairs), pool))
-        by_length = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in pools])
+        by_length = np.concatenate([self._sorted_by_length(part, self.lengths) for part in pools])
         batches = by_length.reshape(-1, size)
         return list(batches[random.permutation(len(batches))])
+
+    def _sorted_by_length(self, pairs: Indices, lengths: NDArray[np.int64]) -> Indices:
+        units = pairs.reshape(-1, self._together)
+        ordered: Indices = units[np.argsort(lengths[units].max(axis=1), kind="stable")].ravel()
+        return ordered
 
     def _share(self, batch: Indices) -> Indices:
         """What of a batch this process reads."""
         if self.arrangement == "lengths":
             # The batch is sorted by length: in steps, every process gets short and long ones alike.
-            return batch[self.rank :: self.world_size]
+            return batch.reshape(-1, self._together)[self.rank :: self.world_size].ravel()
         count = len(batch) // self.world_size
         # The order within a batch says nothing to a contrastive loss; ascending is how the disk reads fastest.
         return np.sort(batch[self.rank * count : (self.rank + 1) * count])

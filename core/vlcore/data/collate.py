@@ -16,6 +16,7 @@ from vlcore.data.decode import OnBadImage, decode_image
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import Indices, PairTable
 from vlcore.data.random_state import seeded
+from vlcore.data.region_batch import RegionImages
 from vlcore.data.stream import GREY
 from vlcore.data.transform import apply_preprocess
 from vlcore.errors import ImageDecodeError
@@ -145,11 +146,13 @@ class PairCollate:
 
     Args:
         table: the pairs.
-        images: `[N, Wi]` cached features, or a reader of files.
+        images: `[N, Wi]` cached features, a reader of files, or precomputed regions.
         texts: `[M, Wt]` cached features, or a tokeniser.
     """
 
-    def __init__(self, table: PairTable, images: Features | PixelReader, texts: Features | Tokenizer) -> None:
+    def __init__(
+        self, table: PairTable, images: Features | PixelReader | RegionImages, texts: Features | Tokenizer
+    ) -> None:
         self.table = table
         self.images = images
         self.texts = texts
@@ -159,12 +162,20 @@ class PairCollate:
         """True where both sides are cached, so that a batch is two gathers and needs no worker process."""
         return isinstance(self.images, np.ndarray | FeatureRows) and isinstance(self.texts, np.ndarray | FeatureRows)
 
+    @property
+    def reads_files(self) -> bool:
+        """True where images or regions are read from files of their own, which worker processes do."""
+        return isinstance(self.images, PixelReader | RegionImages)
+
     def __call__(self, draw: Draw) -> PairBatch:
         """Put the tensors of a draw's pairs together."""
         text_row = draw.pairs
         if isinstance(self.images, np.ndarray | FeatureRows):
             batch = PairBatch(*self._keys(text_row))
             batch.image_features = torch.from_numpy(self.images[batch.image_index.numpy()])
+        elif isinstance(self.images, RegionImages):
+            batch = PairBatch(*self._keys(text_row))
+            batch.regions = self.images(batch.image_index.numpy())
         else:
             images, usable, decoded, errors = self.images(self.table.image_of_text[text_row], draw)
             text_row = text_row[usable]

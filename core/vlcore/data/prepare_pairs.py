@@ -18,6 +18,8 @@ from vlcore.data.feature_cache import FeatureCache, cache_image_features, cache_
 from vlcore.data.feature_rows import FeatureRows
 from vlcore.data.pairs import PairTable
 from vlcore.data.record import ImageRef, Record
+from vlcore.data.region_batch import RegionImages
+from vlcore.data.regions import RegionReader
 from vlcore.errors import ConfigurationError
 
 _ENCODE_BATCH = 64
@@ -62,6 +64,7 @@ class PairPreparation:
         on_bad_image: `raise`, `skip` or `replace`.
         report: counts images.
         progress: show bars.
+        region_reader: makes a reader of precomputed regions of a given width, for models that read those.
         seed: of augmentation.
     """
 
@@ -71,6 +74,7 @@ class PairPreparation:
     on_bad_image: OnBadImage
     report: DecodeReport
     progress: bool
+    region_reader: Callable[[int], RegionReader]
     seed: int = 0
 
     def __call__(self, records: Sequence[Record], augment: Augmentation | None = None) -> PairCollate:
@@ -82,8 +86,11 @@ class PairPreparation:
         """
         model = self.task.model
         captioned = [record for record in records if record.texts]
-        images: Features | PixelReader
-        if self.cache_root is not None and model.image_encoder.frozen and augment is None:
+        images: Features | PixelReader | RegionImages
+        if model.image_encoder is None:
+            table = PairTable.from_records(captioned)
+            images = RegionImages(captioned, self.region_reader(model.region_width))
+        elif self.cache_root is not None and model.image_encoder.frozen and augment is None:
             cached = cache_image_features(
                 captioned,
                 model.image_encoder.preprocess,
@@ -115,6 +122,7 @@ class PairPreparation:
     def sample_features(self, collate: PairCollate) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Image and text features of pairs, by the towers as they stand; of an even sample where there are many."""
         images, texts = collate.images, collate.texts
+        assert not isinstance(images, RegionImages), "nothing is standardised of regions"
         if isinstance(images, np.ndarray | FeatureRows):
             image_features = images[_even_rows(len(images), _MOST_ROWS)]
         else:

@@ -10,6 +10,7 @@ Importing this room loads no library of towers; a source is imported when one of
 | `transformers` | x | x | x | hub id or folder |
 | `open_clip` | x | x | x | hub id, `model/tag`, or folder |
 | `sentence_transformers` | | x | | hub id or folder |
+| `tokens` | x | x | | another tower's name: its tokens in place of what it pools |
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _FACTORIES: Mapping[_Side, Mapping[str, str]] = {
     "image": {
         "open_clip": "vlcore.encoders.open_clip:build_image",
         "starter": "vlcore.encoders.starter:build_image",
+        "tokens": "vlcore.encoders.token_encoder:build_image",
         "timm": "vlcore.encoders.timm:build_image",
         "torchvision": "vlcore.encoders.torchvision:build_image",
         "transformers": "vlcore.encoders.transformers_image:build_image",
@@ -40,6 +42,7 @@ _FACTORIES: Mapping[_Side, Mapping[str, str]] = {
         "open_clip": "vlcore.encoders.open_clip:build_text",
         "sentence_transformers": "vlcore.encoders.sentence_transformers:build_text",
         "starter": "vlcore.encoders.starter:build_text",
+        "tokens": "vlcore.encoders.text_token_encoder:build_text",
         "transformers": "vlcore.encoders.transformers_text:build_text",
     },
     "dual": {
@@ -51,7 +54,9 @@ _FACTORIES: Mapping[_Side, Mapping[str, str]] = {
 _CLASSES = {
     "vlcore.encoders.open_clip.OpenClipImageEncoder",
     "vlcore.encoders.open_clip.OpenClipTextEncoder",
+    "vlcore.encoders.text_token_encoder.TextTokenEncoder",
     "vlcore.encoders.timm.TimmEncoder",
+    "vlcore.encoders.token_encoder.TokenEncoder",
     "vlcore.encoders.torchvision.TorchvisionEncoder",
     "vlcore.encoders.transformers_dual.TransformersDualImageEncoder",
     "vlcore.encoders.transformers_dual.TransformersDualTextEncoder",

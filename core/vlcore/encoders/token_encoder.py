@@ -98,6 +98,19 @@ class TokenEncoder(ImageEncoder):
         return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "arguments": self.tower.config()}
 
 
+def build_image(argument: str, trainable: Trainable = "none") -> TokenEncoder:
+    """Build the tokens of a pretrained tower; `argument` is the tower's own name, such as `starter/efficientnet_lite0`.
+
+    Raises:
+        ConfigurationError: if the tower has no tokens; otherwise as `build_image_encoder`.
+    """
+    from vlcore.encoders import build_image_encoder
+
+    encoder = TokenEncoder(build_image_encoder(argument))
+    encoder.set_trainable(trainable)
+    return encoder.eval()
+
+
 def grid_boxes(tokens: int, device: torch.device | None = None) -> Tensor | None:
     """Boxes `[R, 4]` of the cells of a square grid, row by row, in 0..1; None if R is no square."""
     side = math.isqrt(tokens)

@@ -15,9 +15,9 @@ from vlcore.objectives.pair_keys import PairKeys
 from vlcore.objectives.process_rows import ProcessRows
 from vlcore.objectives.tiles import Tile, Tiles
 
-# Rows and columns of a tile: 4 MiB in float32 on a processor, near its caches; 256 MiB elsewhere, where a tile has to
+# Rows and columns of a tile: 1 MiB in float32 on a processor, in its caches; 256 MiB elsewhere, where a tile has to
 # be worth its kernel launches.
-TILE_SIZE = 1024
+TILE_SIZE = 512
 ACCELERATOR_TILE_SIZE = 8192
 
 

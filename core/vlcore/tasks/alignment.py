@@ -12,14 +12,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vlcore.data.mixture_datamodule import MixtureDataModule
+from vlcore.data.pair_datamodule import PairDataModule
 from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
 from vlcore.heads.standardise import StandardisedHead
 from vlcore.models.dual_encoder import DualEncoder
+from vlcore.objectives.assignment_prediction import AssignmentPrediction
 from vlcore.tasks.build import ObjectiveName, build_model, build_objective
 from vlcore.tasks.micro_batches import MicroBatches
 from vlcore.tasks.multi_task_adamw import MultiTaskAdamW
-from vlcore.tasks.optimisation import OptimizerName, build_multi_task_optimizer
+from vlcore.tasks.optimisation import OptimizerName, build_lion, build_multi_task_optimizer
 from vlcore.tasks.retrieval_monitor import RetrievalMonitor
 from vlcore.tasks.schedule import ScheduleName, WarmupSchedule
 from vlcore.tasks.training_task import TrainingTask
@@ -41,19 +43,21 @@ class AlignmentTask(TrainingTask):
         dual_encoder: name of towers that come aligned, such as `open_clip/<folder>`, instead of the two.
         image_trainable: which part of the image tower learns: `none`, `all`, or its last N blocks.
         text_trainable: likewise of the text tower.
-        image_head: `linear`, `residual_mlp`, `star_mlp`, `identity` or a plugin's head; by default `residual_mlp` on
-            single towers and none on a dual encoder.
+        image_head: `linear`, `residual_mlp`, `star_mlp`, `token_projector` (on a tower `tokens/…`), `identity` or a
+            plugin's head; by default `residual_mlp` on single towers and none on a dual encoder.
         text_head: likewise.
         embedding_size: size of the space that both sides are projected to.
-        hidden_features: hidden width of `residual_mlp`.
-        dropout: of `residual_mlp`.
+        hidden_features: hidden width of `residual_mlp` and `token_projector`.
+        dropout: of `residual_mlp` and `token_projector`.
         expansion: hidden width of `star_mlp` in multiples of the tower's width.
-        objective: `info_nce`; `siglip`; or `mil_nce`, where of the texts of an image only one has to fit, as in
-            narrated video.
+        objective: `info_nce`; `siglip`; `mil_nce`, where of the texts of an image only one has to fit, as in
+            narrated video; or `assignment_prediction` (VLAP), by the words of the text tower, whose own width the
+            embedding has then (text_head `identity`).
         learning_rate: peak.
         weight_decay: of matrices; biases, norms and the temperature do not decay.
         betas: of AdamW.
-        optimizer: `adamw`, or `multi_task_adamw`, which balances the data sets of a mixture (`MultiTaskAdamW`).
+        optimizer: `adamw`; `lion`, as SAIL trains with; or `multi_task_adamw`, which balances the data sets of a
+            mixture (`MultiTaskAdamW`).
         schedule: `cosine` to zero, `constant`, or `uba`, which is made for runs of a given length (`WarmupSchedule`).
         uba_phi: shape of `uba`: 0 is constant, 2 is cosine, larger numbers fall sooner.
         warmup: optimiser steps if a whole number, share of the run if a fraction.
@@ -120,7 +124,7 @@ class AlignmentTask(TrainingTask):
         super().__init__(model, learning_rate, weight_decay, betas, WarmupSchedule(schedule, warmup, uba_phi))
         self.save_hyperparameters(ignore=["model"])
         self.model: DualEncoder
-        self.objective = build_objective(objective)
+        self.objective = build_objective(objective, model)
         self.optimizer = optimizer
         self.micro_batches = (
             None
@@ -131,6 +135,14 @@ class AlignmentTask(TrainingTask):
             self.model.compile()
         self._monitors: dict[int, RetrievalMonitor] = {}
         self._dataset = 0
+
+    def on_fit_start(self) -> None:
+        """Count the words of the training texts, where the objective weighs them."""
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(self.objective, AssignmentPrediction) and isinstance(data, PairDataModule):
+            ids = self.model.text_encoder.tokenizer(data.training_texts())
+            words = ids.input_ids[ids.attention_mask.bool()]
+            self.objective.set_word_counts(torch.bincount(words, minlength=len(self.objective.words)))
 
     def embed(self, batch: PairBatch) -> DualEncoderOutput:
         """Embed a batch for training, in micro-batches where they are set."""
@@ -175,8 +187,12 @@ class AlignmentTask(TrainingTask):
         self._log_recall("test")
 
     def build_optimizer(self) -> Optimizer:
-        """AdamW over what learns, or the one that balances a mixture."""
-        return self._multi_task_optimizer() if self.optimizer == "multi_task_adamw" else super().build_optimizer()
+        """The optimiser that was chosen, over what learns."""
+        if self.optimizer == "multi_task_adamw":
+            return self._multi_task_optimizer()
+        if self.optimizer == "lion":
+            return build_lion(self.model, self.learning_rate, self.weight_decay, self.betas)
+        return super().build_optimizer()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Tell the optimiser whose gradients these are."""

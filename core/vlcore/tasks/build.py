@@ -8,27 +8,37 @@ from typing import Any, Literal
 from torch import nn
 
 from vlcore.encoders import build_dual_encoder, build_image_encoder, build_text_encoder
+from vlcore.encoders.base import Encoder
 from vlcore.errors import ConfigurationError
 from vlcore.heads.base import Head
+from vlcore.heads.identity import IdentityHead
 from vlcore.models.dual_encoder import DualEncoder
+from vlcore.objectives.assignment_prediction import AssignmentPrediction
 from vlcore.objectives.info_nce import InfoNCE
 from vlcore.objectives.mil_nce import MILNCE
 from vlcore.objectives.siglip import SigLIP
 from vlcore.plugins import registries
 from vlcore.types import Trainable
 
-ObjectiveName = Literal["info_nce", "siglip", "mil_nce"]
+ObjectiveName = Literal["info_nce", "siglip", "mil_nce", "assignment_prediction"]
 
 # Starting temperature and bias: CLIP (arXiv 2103.00020, section 2.5) and SigLIP (arXiv 2303.15343, section 3.2).
 _LOGIT_STARTS: dict[str, tuple[float, float | None]] = {
     "info_nce": (1 / 0.07, None),
     "siglip": (10.0, -10.0),
     "mil_nce": (1 / 0.07, None),
+    "assignment_prediction": (100.0, None),  # VLAP's temperature, which does not learn
 }
 
 
-def build_objective(name: ObjectiveName) -> nn.Module:
-    """Make the loss of that name."""
+def build_objective(name: ObjectiveName, model: DualEncoder) -> nn.Module:
+    """Make the loss of that name, for a model.
+
+    Raises:
+        ConfigurationError: if the objective needs words that the model does not have.
+    """
+    if name == "assignment_prediction":
+        return _assignment_prediction(model)
     objectives: dict[str, type[nn.Module]] = {"info_nce": InfoNCE, "siglip": SigLIP, "mil_nce": MILNCE}
     return objectives[name]()
 
@@ -94,11 +104,32 @@ def build_model(
     return DualEncoder(
         image,
         text,
-        build_head(image_head or "identity", image.width, embedding_size, head_options),
-        build_head(text_head or "identity", text.width, embedding_size, head_options),
+        build_head(image_head or "identity", image.width, embedding_size, head_options | _token_width(image)),
+        build_head(text_head or "identity", text.width, embedding_size, head_options | _token_width(text)),
         logit_scale=logit_scale,
         logit_bias=logit_bias,
     )
+
+
+def _assignment_prediction(model: DualEncoder) -> AssignmentPrediction:
+    tower = model.text_encoder
+    table = getattr(getattr(tower, "network", None), "get_input_embeddings", None)
+    words = None if table is None else table().weight
+    if words is None or words.shape[1] != model.embedding_size or not isinstance(model.text_head, IdentityHead):
+        found = "has no word embeddings" if words is None else f"has word embeddings of {words.shape[1]} numbers"
+        raise ConfigurationError(
+            f"objective='assignment_prediction' compares images with the words of the text tower: {tower.source} "
+            f"{found} and the embedding has {model.embedding_size}. Choose text_head 'identity', a tower that pools to "
+            f"its own width such as starter/minilm, and embedding_size as wide."
+        )
+    model.logit_scale.requires_grad_(False)
+    return AssignmentPrediction(words)
+
+
+def _token_width(tower: Encoder) -> dict[str, int]:
+    """Width of the tokens that a `tokens/…` tower gives in one row."""
+    width = getattr(tower, "token_width", None)
+    return {} if width is None else {"token_width": width}
 
 
 def build_head(name: str, in_features: int, out_features: int, options: dict[str, Any]) -> Head:

@@ -188,3 +188,47 @@ def test_facts_tell_every_difference_and_nothing_of_the_rank():
         for one in changed:
             assert {key for key in base if one[key] != base[key]} == {name}
     assert facts(table([2, 2]))["pairs"] == 4
+
+
+@pytest.mark.parametrize("arrangement", ["rows", "blocks", "lengths"])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_two_captions_of_an_image_share_a_batch_and_a_process(arrangement, world_size):
+    counts = np.array([1, 2, 3, 5] * 10)
+    image_of_text = np.repeat(np.arange(len(counts)), counts)
+    table = PairTable(
+        [str(number) for number in range(len(counts))],
+        [],
+        [f"text {number}" for number in range(counts.sum())],
+        image_of_text,
+        np.arange(counts.sum()),
+    )
+    lengths = np.random.default_rng(0).integers(3, 20, len(table))
+    orders = [
+        PairOrder(
+            table, 8, "two", shuffle=True, arrangement=arrangement, lengths=lengths, rank=rank, world_size=world_size
+        )
+        for rank in range(world_size)
+    ]
+    seen = []
+    for epoch in range(6):
+        images = []
+        for order in orders:
+            batches = order.batches(epoch)
+            assert len(batches) == len(order) and all(len(batch) == 8 for batch in batches)
+            for batch in batches:
+                found, times = np.unique(image_of_text[batch], return_counts=True)
+                assert (times == 2).all()
+                images += found.tolist()
+                for image in found:
+                    first, second = batch[image_of_text[batch] == image]
+                    assert (first == second) == (counts[image] == 1)
+                    seen.append((int(first), int(second)))
+        assert len(images) == len(set(images))
+    # Over the epochs every caption comes up.
+    assert len({caption for pair in seen for caption in pair}) > 0.8 * len(table)
+
+
+def test_two_captions_need_an_even_batch():
+    table = PairTable(["a"], [], ["x", "y"], np.zeros(2, np.int64), np.arange(2))
+    with pytest.raises(ConfigurationError, match="batch_size=7: choose an even number"):
+        PairOrder(table, 7, "two", shuffle=True)

@@ -3,10 +3,12 @@ from copy import deepcopy
 import pytest
 import torch
 
+from vlcore.errors import ConfigurationError
 from vlcore.heads.identity import IdentityHead
 from vlcore.heads.linear import LinearHead
 from vlcore.heads.residual_mlp import ResidualMLPHead
 from vlcore.heads.star_mlp import StarMLPHead
+from vlcore.heads.token_projector import TokenProjectorHead
 
 HEADS = [
     LinearHead(6, 4),
@@ -93,3 +95,31 @@ def test_residual_mlp_drops_only_in_training():
     features = torch.randn(2, 50)
     assert not torch.equal(head.train()(features), head.train()(features))
     assert torch.equal(head.eval()(features), head.eval()(features))
+
+
+def test_token_projector_is_the_mean_of_projected_tokens_and_the_projection_of_their_mean():
+    torch.manual_seed(0)
+    head = TokenProjectorHead(12, 5, token_width=4, hidden_features=6, dropout=0.0).double()
+    tokens = torch.randn(2, 3, 4, dtype=torch.float64)
+    tokens[1, 2] = 0  # the second text has two tokens
+
+    def project(part, x):
+        x = torch.nn.functional.layer_norm(x, (4,), part.norm.weight, part.norm.bias)
+        curved = torch.nn.functional.gelu(x @ part.expand.weight.T + part.expand.bias)
+        straight = x @ part.straight.weight.T + part.straight.bias
+        return straight + curved @ part.contract.weight.T + part.contract.bias
+
+    found = head(tokens.flatten(1))
+    for row, count in ((0, 3), (1, 2)):
+        real = tokens[row, :count]
+        expected = torch.stack([project(head.token, one) for one in real]).mean(0) + project(head.whole, real.mean(0))
+        assert torch.allclose(found[row], expected, atol=1e-12)
+    again = TokenProjectorHead(**head.config())
+    again.load_state_dict(head.state_dict())
+
+
+def test_token_projector_wants_tokens():
+    with pytest.raises(ConfigurationError, match="choose the tower's tokens, such as tokens/starter"):
+        TokenProjectorHead(12, 5)
+    with pytest.raises(ConfigurationError, match="gives 13 numbers"):
+        TokenProjectorHead(13, 5, token_width=4)

@@ -60,6 +60,11 @@ class FusionModel(nn.Module):
         """Of the texts."""
         return self.text_encoder.tokenizer
 
+    @property
+    def region_width(self) -> int:
+        """W of the regions that are read where there is no image tower."""
+        return self.network.stream.in_features
+
     def visual_tokens(self, batch: PairBatch) -> VisualTokens:
         """Patches, cells or regions of a batch, from its images, their cached tokens, or its regions.
 

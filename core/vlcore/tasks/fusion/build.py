@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vlcore.encoders import build_image_encoder, build_text_encoder
-from vlcore.encoders.token_encoder import TokenEncoder
+from vlcore.encoders import build_text_encoder
+from vlcore.encoders.token_encoder import build_image as build_tokens
 from vlcore.encoders.vocabulary import Vocabulary
 from vlcore.errors import ConfigurationError
 from vlcore.models.fusion.model import FusionModel
@@ -55,9 +55,7 @@ def build_fusion_model(
             f"image_encoder={image_encoder!r}, region_width={region_width!r}: give one of them, an image tower such as "
             f"'starter/efficientnet_lite0', or the width of precomputed regions such as 2048."
         )
-    tower = None if image_encoder is None else TokenEncoder(build_image_encoder(image_encoder))
-    if tower is not None:
-        tower.set_trainable(image_trainable)
+    tower = None if image_encoder is None else build_tokens(image_encoder, image_trainable)
     in_features = region_width if tower is None else tower.token_width
     assert in_features is not None
     text = build_text_encoder(text_encoder)
