@@ -16,6 +16,7 @@ PARTS = (
     "batch_assembly",
     "embed_memory",
     "alignment",
+    "frozen_alignment",
 )
 
 

@@ -19,6 +19,8 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+sys.path.append(str(Path(__file__).parent))  # small_bert, for tests of several rooms
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +10,6 @@ import torch
 
 from vlcore.retrieval.zero_shot import ZeroShotResult, label_embeddings, label_probabilities
 from vlcore.types import ImagePreprocess
-
-sys.path.append(str(Path(__file__).parent))  # for small_bert
 
 COLOURS = {
     "red": (220, 30, 30),

@@ -91,9 +91,7 @@ def _concepts(path: Path) -> list[str]:
         raise ConfigurationError(f"{path} names no concept: write one a line.")
     for number, name in enumerate(names, start=1):
         if name and places[name] != number:
-            raise ConfigurationError(
-                f"{path}, line {places[name]}: {name!r} stands in line {number} already. Remove one."
-            )
+            raise ConfigurationError(f"{path}, line {places[name]}: {name!r} is in line {number} already. Remove one.")
     return [name for name in names if name]
 
 

@@ -22,6 +22,8 @@ from vlcore.retrieval.evaluation_set import EvaluationSet, embed_set
 from vlcore.retrieval.examples import retrieval_examples
 from vlcore.retrieval.prompts import PromptSet, prompt_set
 from vlcore.retrieval.protocol import protocol_of
+from vlcore.retrieval.rerank import RERANK_WEIGHT, RERANKED, Reranker
+from vlcore.retrieval.two_stage import SecondStage
 from vlcore.retrieval.zero_shot_scores import score_labels
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class EvaluationResult:
     Attributes:
         retrieval: `standard` and `duplicate_tolerant`, each `image_to_text` and `text_to_image` with `r1`, `r5`,
             `r10`, `median_rank`, `mean_rank`, `queries`, `gallery`; `mean_recall`; `interval` and `chance` of the
-            same form; `floor` by name. None where no record has a caption.
+            same form; `floor` by name; `reranked`, of the same form, where there was a second stage. None where no
+            record has a caption.
         zero_shot: scores with `interval` and `floor`, or None where records have no labels.
         protocol: how it was measured.
         examples: by direction, `spread` and `worst` queries with their top hits.
@@ -83,6 +86,9 @@ def evaluate(
     floors: Mapping[str, Mapping[str, Any]] | None = None,
     batch_size: int = 64,
     on_bad_image: OnBadImage = "raise",
+    reranker: Reranker | None = None,
+    rerank_top: int = RERANKED,
+    rerank_weight: float = RERANK_WEIGHT,
     progress: bool = False,
 ) -> EvaluationResult:
     """Score a model on the images and captions of a split.
@@ -100,6 +106,9 @@ def evaluate(
             `{"closed_form": result.retrieval}`; shown beside the scores.
         batch_size: images per forward pass.
         on_bad_image: `raise`, or a policy that is counted in the protocol.
+        reranker: puts the first items of every query in order; its scores stand beside the model's, as `reranked`.
+        rerank_top: how many items of a query.
+        rerank_weight: of its opinion; see `vlcore.retrieval.rerank.blend`.
         progress: show bars on standard error.
 
     Raises:
@@ -131,8 +140,20 @@ def evaluate(
         seed=seed,
     )
     zero_shot = score_labels(model, chosen, image, prompt_set(prompts), protocol, bootstrap=bootstrap, seed=seed)
+    second = None
+    if reranker is not None and chosen.captions:
+        second = SecondStage(reranker, chosen, image, text, rerank_top, rerank_weight)
+        protocol["reranked"] = second.protocol()
     return evaluate_embeddings(
-        chosen, image, text, protocol=protocol, zero_shot=zero_shot, bootstrap=bootstrap, seed=seed, floors=floors
+        chosen,
+        image,
+        text,
+        protocol=protocol,
+        zero_shot=zero_shot,
+        bootstrap=bootstrap,
+        seed=seed,
+        floors=floors,
+        second_stage=second,
     )
 
 
@@ -146,6 +167,7 @@ def evaluate_embeddings(
     bootstrap: int = 1000,
     seed: int = 0,
     floors: Mapping[str, Mapping[str, Any]] | None = None,
+    second_stage: SecondStage | None = None,
 ) -> EvaluationResult:
     """Score embeddings that are already there, such as projected cached features.
 
@@ -158,6 +180,7 @@ def evaluate_embeddings(
         bootstrap: resamples.
         seed: of the bootstrap.
         floors: see `evaluate`.
+        second_stage: puts the first items in order, or None.
     """
     if not chosen.captions and zero_shot is None:
         raise EvaluationError(
@@ -173,6 +196,9 @@ def evaluate_embeddings(
         retrieval[variant]["floor"] = {
             name: _floor(name, values, variant, ranks[variant]) for name, values in (floors or {}).items()
         }
+        if second_stage is not None:
+            after = second_stage.rank(ranks[variant], relevance)
+            retrieval[variant]["reranked"] = _scored(after, chosen, bootstrap, seed)
     examples = retrieval_examples(chosen, image, text, ranks["standard"], relevances["duplicate_tolerant"])
     return EvaluationResult(retrieval, zero_shot, protocol, examples)
 

@@ -66,6 +66,11 @@ def replay(folder: Path | str, task: AlignmentTask | None = None, device: str = 
         FingerprintMismatchError: if a frozen tower is not that of the run.
     """
     capture = read_capture(folder)
+    if capture.task != AlignmentTask.__name__:
+        raise CheckpointError(
+            f"{folder} is a step of {capture.task}; only those of {AlignmentTask.__name__} are replayed. Its batches, "
+            f"seed and weights can be read with vlcore.tasks.step_capture.read_capture({str(folder)!r})."
+        )
     task = _task(capture, folder) if task is None else task
     checkpoint = dict(capture.checkpoint)
     task.on_load_checkpoint(checkpoint)

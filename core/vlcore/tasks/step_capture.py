@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from vlcore.errors import CheckpointError
 from vlcore.files import atomic_write
-from vlcore.types import PairBatch
+from vlcore.types import PairBatch, VisualTokens
 
 FORMAT = 1
 
@@ -40,13 +40,15 @@ class StepCapture:
     Attributes:
         seed: of the run, from which the step's random numbers follow; None if it had none.
         precision: of the trainer, such as `bf16-mixed`.
-        settings: the task's options.
+        task: name of its class.
+        settings: its options.
         checkpoint: the task's weights before the step, without those of frozen towers.
         batches: of every process, in order; several of each where gradients were accumulated.
     """
 
     seed: int | None
     precision: str
+    task: str
     settings: dict[str, Any]
     checkpoint: dict[str, Any]
     batches: tuple[CapturedBatch, ...]
@@ -84,6 +86,7 @@ def write_capture(
             "processes": trainer.world_size,
             "seed": seed,
             "precision": str(trainer.precision),
+            "task": type(task).__name__,
             "settings": dict(task.hparams),
             "checkpoint": checkpoint,
         }
@@ -101,11 +104,13 @@ def read_capture(folder: Path | str) -> StepCapture:
     folder = Path(folder)
     step = _load(folder / "step.pt")
     batches = [
-        CapturedBatch(process, entry["epoch"], entry["batch"], PairBatch(**entry["pairs"]))
+        CapturedBatch(process, entry["epoch"], entry["batch"], _batch(entry["pairs"]))
         for process in range(step["processes"])
         for entry in _load(folder / f"process_{process}.pt")["batches"]
     ]
-    return StepCapture(step["seed"], step["precision"], step["settings"], step["checkpoint"], tuple(batches))
+    return StepCapture(
+        step["seed"], step["precision"], step["task"], step["settings"], step["checkpoint"], tuple(batches)
+    )
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -125,4 +130,11 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _plain(batch: PairBatch) -> dict[str, Any]:
     on_host = batch.to("cpu")
-    return {field.name: getattr(on_host, field.name) for field in fields(PairBatch)}
+    values = {field.name: getattr(on_host, field.name) for field in fields(PairBatch)}
+    # Read back without pickle there are tuples, but no classes of one's own.
+    return {**values, "regions": None if on_host.regions is None else tuple(on_host.regions)}
+
+
+def _batch(values: dict[str, Any]) -> PairBatch:
+    regions = values.get("regions")
+    return PairBatch(**{**values, "regions": None if regions is None else VisualTokens(*regions)})

@@ -61,7 +61,13 @@ class TrainingTask(LightningModule):
         """AdamW over what learns."""
         # Fused AdamW unscales half-precision gradients by itself, which Lightning cannot combine with clipping.
         clips_scaled = self.trainer.precision == "16-mixed" and self.trainer.gradient_clip_val is not None
-        return build_optimizer(self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled)
+        optimizer = build_optimizer(
+            self.model, self.learning_rate, self.weight_decay, self.betas, fused=not clips_scaled
+        )
+        if self.trainer.precision == "bf16-mixed":
+            # Nothing is scaled in bfloat16; Lightning asks for this mark alone and would refuse to clip.
+            optimizer._step_supports_amp_scaling = False
+        return optimizer
 
     def on_train_start(self) -> None:
         """Fix the length of the schedule, and say what accumulation does."""

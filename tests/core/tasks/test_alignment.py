@@ -305,3 +305,10 @@ def test_a_gpu_trains_in_every_precision(tiny_manifest, tmp_path, precision, mic
     options = {"accelerator": "cuda", "devices": 1, "precision": precision, "max_epochs": 10}
     _, watch = fit(task, small_data(tiny_manifest), tmp_path, **options)
     assert watch.losses[-1] < watch.losses[0]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_with_the_fused_optimiser(tiny_manifest, tmp_path, precision):
+    options = {"precision": precision, "gradient_clip_val": 0.1}
+    trainer, _ = fit(small_task(), small_data(tiny_manifest), tmp_path, **options)
+    assert all(group["fused"] for group in trainer.optimizers[0].param_groups)

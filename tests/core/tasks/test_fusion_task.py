@@ -7,16 +7,14 @@ import copy
 import pytest
 import torch
 from lightning.pytorch import Callback
-from small_bert import save_tower
-from small_towers import PREPROCESS, small_data, small_trainer
-from torch import nn
+from small_towers import small_data, small_trainer
 
-from vlcore.encoders.base import ImageEncoder
+import small_fusion
+from small_bert import save_tower
 from vlcore.errors import ConfigurationError
 from vlcore.hub.model_directory import ModelCard, load_model_directory, save_model_directory
-from vlcore.plugins import registries
 from vlcore.tasks.fusion.task import FusionTask
-from vlcore.types import EncoderOutput, PairBatch, VisualTokens
+from vlcore.types import PairBatch, VisualTokens
 
 RECIPES = {
     "albef": {
@@ -48,38 +46,6 @@ RECIPES = {
 }
 
 
-class SmallPatchEncoder(ImageEncoder):
-    """Mean colours of the four quarters of an image."""
-
-    def __init__(self, preprocess=PREPROCESS):
-        super().__init__()
-        self.width, self.preprocess = 6, preprocess
-        self.source, self.licence = "small/patches", "CC0"
-        self.project = nn.Linear(3, 6)
-
-    def blocks(self):
-        return [self.project]
-
-    def config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config, preprocess):
-        return cls(preprocess)
-
-    def encode(self, pixels):
-        tokens = self.project(nn.functional.adaptive_avg_pool2d(pixels, 2).flatten(2).transpose(1, 2))
-        return EncoderOutput(tokens, tokens.mean(1))
-
-
-def build_patches(argument, trainable="none"):
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        encoder = SmallPatchEncoder()
-    encoder.set_trainable(trainable)
-    return encoder.eval()
-
-
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     return save_tower(tmp_path_factory.mktemp("bert"), "bert")
@@ -87,14 +53,7 @@ def bert(tmp_path_factory):
 
 @pytest.fixture
 def make_task(bert, monkeypatch):
-    found = registries().image_encoders
-    if "small/patches" not in found:
-        found.register("small/patches", build_patches)
-    monkeypatch.setattr(
-        "vlcore.encoders._plugin_packages", lambda: {SmallPatchEncoder.__module__.partition(".")[0]}, raising=True
-    )
-    module = SmallPatchEncoder.__module__
-    monkeypatch.setattr("vlcore.hub.safe_loading.allowed_packages", lambda: {"vlcore", module})
+    small_fusion.register(monkeypatch)
 
     def make(**options):
         torch.manual_seed(0)
@@ -291,3 +250,67 @@ def test_a_batch_of_one_sentence_has_a_loss(make_task, tiny_manifest, tmp_path):
     task = make_task(**RECIPES["albef"])
     small_trainer(tmp_path, callbacks=[losses], max_epochs=1).fit(task, datamodule=small_data(tiny_manifest))
     assert losses.seen and all(torch.isfinite(torch.tensor(losses.seen)))
+
+
+def test_a_step_with_nan_is_kept_with_its_regions_and_says_that_it_is_not_replayed(make_task, tmp_path):
+    from lightning.pytorch import Trainer
+    from torch.utils.data import DataLoader
+
+    from vlcore.errors import CheckpointError, NonFiniteGradientsError
+    from vlcore.tasks.replay import replay
+    from vlcore.tasks.step_capture import read_capture
+
+    options = {"image_encoder": None, "region_width": 5, "objectives": {"matching": 1.0}}
+    task = make_task(architecture="single_stream", **options)
+    tokens = task.model.tokenizer(["a red square", "blue"])
+    seen = regions(2)
+    seen.features[1] = float("nan")
+    batch = PairBatch(
+        torch.arange(2),
+        torch.arange(2),
+        input_ids=tokens.input_ids,
+        attention_mask=tokens.attention_mask,
+        regions=seen,
+    )
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    with pytest.raises(NonFiniteGradientsError):
+        trainer.fit(task, DataLoader([batch], batch_size=None))
+    folder = tmp_path / "captures" / "step_00000000"
+    capture = read_capture(folder)
+    assert capture.task == "FusionTask"
+    kept = capture.batches[0].pairs.regions
+    assert torch.equal(kept.boxes, seen.boxes) and kept.features[1].isnan().all()
+    with pytest.raises(CheckpointError, match="a step of FusionTask; only those of AlignmentTask"):
+        replay(folder)
+
+
+def test_retrieval_is_fine_tuned_from_a_model_directory(make_task, tiny_manifest, tmp_path):
+    first = make_task(**RECIPES["albef"])
+    save_model_directory(tmp_path / "model", first.model, ModelCard("pretrained"))
+    options = {"objectives": {"contrastive": 1.0, "matching": 1.0}, "start_from": str(tmp_path / "model")}
+    task = FusionTask(**options, learning_rate=1e-3)
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, task.model.state_dict()[name]), name
+    small_trainer(tmp_path, max_epochs=1).fit(task, datamodule=small_data(tiny_manifest))
+    before, after = first.model.network.matching.weight, task.model.network.matching.weight
+    assert not torch.equal(before, after)
+    # Frozen again, and the head of words, which nothing trains now, as it was.
+    assert task.model.image_encoder.frozen
+    assert torch.equal(first.model.network.masked_language.bias, task.model.network.masked_language.bias)
+    save_model_directory(tmp_path / "matching", make_task(objectives={"matching": 1.0}).model, ModelCard("matching"))
+    with pytest.raises(ConfigurationError, match="trained without contrastive"):
+        FusionTask(objectives={"contrastive": 1.0}, start_from=str(tmp_path / "matching"))
+    with pytest.raises(ConfigurationError, match="guesses None classes of regions, and 4 are asked for"):
+        FusionTask(
+            objectives={"matching": 1.0, "masked_region_classes": 1.0},
+            patch_clusters=4,
+            start_from=str(tmp_path / "matching"),
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from vlcore.encoders import build_text_encoder
 from vlcore.encoders.token_encoder import build_image as build_tokens
 from vlcore.encoders.vocabulary import Vocabulary
 from vlcore.errors import ConfigurationError
+from vlcore.hub.model_directory import load_model_directory
 from vlcore.models.fusion.model import FusionModel
 from vlcore.models.fusion.network import Architecture, FusionNetwork
 from vlcore.models.fusion.shape import SIZES, FusionShape, SizeName
@@ -71,6 +73,37 @@ def build_fusion_model(
         load_text_weights(network.stream, text)
     model = FusionModel(tower, text.tokenizer, network)
     model.text_encoder.source, model.text_encoder.licence = text.source, text.licence
+    return model
+
+
+def load_fusion_model(
+    path: str, objectives: Iterable[str], region_classes: int | None, image_trainable: Trainable
+) -> FusionModel:
+    """Take the model of an earlier run.
+
+    Args:
+        path: its model directory.
+        objectives: that it is to be trained with now.
+        region_classes: classes that these guess, or None.
+        image_trainable: which part of its image tower learns now.
+
+    Raises:
+        ConfigurationError: if it is no fusion model, or lacks a head that an objective needs.
+        ModelDirectoryError: if a part is missing or changed.
+    """
+    model = load_model_directory(path).model
+    if not isinstance(model, FusionModel):
+        raise ConfigurationError(f"start_from={path!r} holds a {type(model).__name__} and no fusion model.")
+    network = model.network
+    if "contrastive" in objectives and network.embedding_size is None:
+        raise ConfigurationError(f"start_from={path!r} was trained without contrastive, so its sides are not aligned.")
+    found = None if network.region_classes is None else network.region_classes.classes.out_features
+    if region_classes is not None and found != region_classes:
+        raise ConfigurationError(
+            f"start_from={path!r} guesses {found} classes of regions, and {region_classes} are asked for."
+        )
+    if model.image_encoder is not None:
+        model.image_encoder.set_trainable(image_trainable)
     return model
 
 

@@ -16,7 +16,7 @@ from vlcore.models.fusion.network import Architecture
 from vlcore.models.momentum import MomentumModel
 from vlcore.objectives.feature_queue import FeatureQueue
 from vlcore.objectives.patch_clusters import PatchClusters
-from vlcore.tasks.fusion.build import Size, TextMaskName, build_fusion_model, build_text_masking
+from vlcore.tasks.fusion.build import Size, TextMaskName, build_fusion_model, build_text_masking, load_fusion_model
 from vlcore.tasks.fusion.monitor import MatchingMonitor
 from vlcore.tasks.fusion.step import FusionStep, Teacher
 from vlcore.tasks.fusion.terms import TERMS, Hiding, RegionMasking, TermName
@@ -70,6 +70,8 @@ class FusionTask(TrainingTask):
         schedule: `cosine` to zero, `constant`, or `uba`.
         warmup: optimiser steps if a whole number, share of the run if a fraction.
         seed: of the drawing of terms.
+        start_from: model directory of an earlier run to go on from, in place of all names of towers and sizes; such as
+            for the fine-tuning of retrieval with `contrastive` and `matching` alone.
         model: an already built model, instead of all names above it; for use from Python.
 
     Raises:
@@ -108,12 +110,15 @@ class FusionTask(TrainingTask):
         schedule: ScheduleName = "cosine",
         warmup: int | float = 0.05,
         seed: int = 0,
+        start_from: str | None = None,
         model: FusionModel | None = None,
     ) -> None:
         weights: dict[TermName, float] = objectives or {"contrastive": 1.0, "matching": 1.0, "masked_language": 1.0}
         _check_objectives(weights, momentum, queue_size, distillation)
         classes = _region_classes(weights, region_classes, patch_clusters)
-        if model is None:
+        if start_from is not None and model is None:
+            model = load_fusion_model(start_from, weights, classes, image_trainable)
+        elif model is None:
             model = build_fusion_model(
                 architecture,
                 image_encoder,
@@ -134,7 +139,7 @@ class FusionTask(TrainingTask):
         self.distillation = distillation
         self.seed = seed
         network = model.network
-        self.text_masking = build_text_masking(text_masking, model, text_encoder)
+        self.text_masking = build_text_masking(text_masking, model, model.text_encoder.source)
         self.region_masking: RegionMasking = region_masking
         self.clusters = None if patch_clusters is None else PatchClusters(patch_clusters, network.stream.in_features)
         _let_learn(model, weights)
@@ -142,7 +147,7 @@ class FusionTask(TrainingTask):
         tower = model.image_encoder
         learns = momentum is not None and tower is not None and not tower.frozen
         self.momentum_tower = MomentumModel(tower, momentum) if learns and tower is not None and momentum else None
-        self.queue = FeatureQueue(queue_size, embedding_size) if queue_size else None
+        self.queue = FeatureQueue(queue_size, network.embedding_size) if queue_size and network.embedding_size else None
         self._retrieval = RetrievalMonitor()
         self._matching = MatchingMonitor()
 
