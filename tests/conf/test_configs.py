@@ -55,8 +55,8 @@ def write_regions(path: Path) -> None:
         features=random.normal(size=(3, 2048)).astype(np.float32),
         boxes=np.array([[0, 0, 9, 9], [2, 2, 12, 14], [5, 1, 15, 11]], np.float32),
         class_probabilities=random.dirichlet(np.ones(1601), 3).astype(np.float32),
-        image_width=16,
-        image_height=16,
+        image_width=56,
+        image_height=40,
     )
 
 

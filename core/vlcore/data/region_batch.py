@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from vlcore.data.record import Record
+from vlcore.data.pixels import orientation
+from vlcore.data.record import ImageRef, Record
 from vlcore.data.regions import RegionReader, Regions
 from vlcore.errors import ConfigurationError
 from vlcore.types import VisualTokens
@@ -28,7 +30,21 @@ class RegionImages:
 
     def __call__(self, rows: NDArray[np.int64]) -> VisualTokens:
         """Regions of the images in `rows` `[B]`."""
-        return pad_regions([self.reader(self.records[row]) for row in rows.tolist()])
+        found = (self.records[row] for row in rows.tolist())
+        return pad_regions([self.reader(record, upright_size(record.image)) for record in found])
+
+
+def upright_size(image: ImageRef) -> tuple[int, int] | None:
+    """Width and height of an image file as it is shown, from its header alone; None where it is inside an archive."""
+    if image.member is not None or not image.path.is_file():
+        return None
+    try:
+        with Image.open(image.path) as opened:
+            width, height = opened.size
+            turned = orientation(opened) >= 5
+    except OSError:
+        return None  # what is wrong with an image is told where images are read
+    return (height, width) if turned else (width, height)
 
 
 def pad_regions(images: Sequence[Regions]) -> VisualTokens:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlcore.data.record import ImageRef, Record
-from vlcore.data.region_batch import RegionImages, pad_regions
+from vlcore.data.region_batch import RegionImages, pad_regions, upright_size
 from vlcore.data.regions import RegionReader, Regions
 from vlcore.errors import ConfigurationError, UnsafePathError
 
@@ -155,3 +155,22 @@ def test_batches_are_padded_to_the_most_regions(tmp_path):
         pad_regions([one, other])
     read = RegionImages([record("a.npz")], RegionReader(tmp_path, 5))(np.array([0, 0]))
     assert read.features.shape == (2, 3, 5)
+
+
+def test_regions_are_compared_with_their_image_as_it_is_shown(tmp_path):
+    from PIL import Image
+
+    one = write(tmp_path, "npz", values())
+    shown = Record(one.id, ImageRef(tmp_path / "a.jpg"), meta=one.meta)
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.jpg")
+    reader = RegionReader(tmp_path, 5)
+    assert RegionImages([shown], reader)(np.array([0])).features.shape == (1, 3, 5)
+    # A camera that was held upright writes its image lying on its side.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 100)).save(tmp_path / "a.jpg", exif=exif)
+    assert upright_size(shown.image) == (100, 80)
+    assert RegionImages([shown], reader)(np.array([0])).features.shape == (1, 3, 5)
+    Image.new("RGB", (80, 100)).save(tmp_path / "a.jpg")
+    with pytest.raises(ConfigurationError, match="100 x 80 pixels, and this one has 80 x 100"):
+        RegionImages([shown], reader)(np.array([0]))

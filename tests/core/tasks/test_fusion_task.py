@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -314,3 +315,17 @@ def test_retrieval_is_fine_tuned_from_a_model_directory(make_task, tiny_manifest
             patch_clusters=4,
             start_from=str(tmp_path / "matching"),
         )
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed training")
+def test_two_processes_take_the_steps_of_one(bert, tmp_path, run_program):
+    states = []
+    for processes in (1, 2):
+        target = tmp_path / f"{processes}.pt"
+        run_program(Path(__file__).with_name("two_process_fusion.py"), processes, bert, target)
+        states.append(torch.load(target, weights_only=True))
+    alone, together = states
+    assert torch.equal(alone.pop("queued"), together.pop("queued"))
+    for name, value in alone.items():
+        if not name.startswith("queue."):  # each process puts its own pairs first
+            assert torch.allclose(value, together[name], rtol=1e-4, atol=1e-6), name
