@@ -27,16 +27,23 @@ class MixtureOrder:
         probabilities: of every data set, adding up to 1.
         steps: batches of an epoch.
         seed: of the drawing.
+        repeats: every epoch is the first one, for a run that is to overfit a few batches.
     """
 
     def __init__(
-        self, orders: Mapping[str, PairOrder], probabilities: Sequence[float], steps: int, seed: int = 0
+        self,
+        orders: Mapping[str, PairOrder],
+        probabilities: Sequence[float],
+        steps: int,
+        seed: int = 0,
+        repeats: bool = False,
     ) -> None:
         self.orders = list(orders.values())
         self.names = list(orders)
         self.probabilities = tuple(probabilities)
         self.steps = steps
         self.seed = seed
+        self.repeats = repeats
         self._drawn_before: list[NDArray[np.int64]] = [np.zeros(len(self.orders), dtype=np.int64)]
 
     def __len__(self) -> int:
@@ -45,6 +52,7 @@ class MixtureOrder:
 
     def draws(self, epoch: int) -> list[Draw]:
         """Each batch of this process."""
+        epoch = 0 if self.repeats else epoch
         position = self._before(epoch).copy()
         passes: dict[int, tuple[int, list[Indices]]] = {}
         draws = []

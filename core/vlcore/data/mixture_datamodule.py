@@ -93,7 +93,8 @@ class MixtureDataModule(PairDataModule):
         parts = {name: data.part("train") for name, data in self.datasets.items()}
         orders = {name: order for name, (order, _) in parts.items()}
         steps = self.steps_per_epoch or sum(map(len, orders.values()))
-        order = MixtureOrder(orders, self.shares, steps, self.seed)
+        overfits = bool(self.attached_trainer.overfit_batches)  # type: ignore[attr-defined, unused-ignore]
+        order = MixtureOrder(orders, self.shares, steps, self.seed, repeats=overfits)
         collate = MixtureCollate(dict(enumerate(collate for _, collate in parts.values())))
         return self.pair_loader(order, collate, self._workers("train"))
 

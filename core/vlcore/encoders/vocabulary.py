@@ -64,7 +64,7 @@ def _begins_word(description: dict[str, object], pieces: dict[str, int], size: i
         prefix = model["continuing_subword_prefix"]
         for piece, number in pieces.items():
             begins[number] = not piece.startswith(prefix)
-    elif any(mark in description["pre_tokenizer"].__repr__() for mark in ("ByteLevel", "Metaspace")):
+    elif any(mark in str(description["pre_tokenizer"]) for mark in ("ByteLevel", "Metaspace")):
         # Both mark a blank: words begin with it.
         for piece, number in pieces.items():
             begins[number] = piece.startswith(("Ġ", "▁"))

@@ -176,3 +176,18 @@ data:
     assert main([*arguments, f"--trainer.default_root_dir={tmp_path / 'run'}"]) == 0
     assert main([*arguments, "--data.probabilities={first: 1}"]) == 2
     assert "probabilities are given for ['first']" in capsys.readouterr().err
+
+
+def test_a_run_that_is_to_overfit_reads_the_same_batches_in_every_epoch(small, mixture, tmp_path):
+    log = Log()
+    fit(small, tmp_path, mixture(), log, overfit_batches=3)
+    assert len(log.images) == 9
+    epochs = [list(zip(log.datasets[at : at + 3], log.images[at : at + 3], strict=True)) for at in (0, 3, 6)]
+    assert epochs[0] == epochs[1] == epochs[2]
+
+
+def test_limited_validation_scores_the_data_sets_that_it_reaches(small, mixture, tmp_path):
+    trainer, _ = fit(small, tmp_path, mixture(), Log(), limit_val_batches=1)
+    assert "val/first/mean_recall" in trainer.callback_metrics
+    assert "val/second/mean_recall" not in trainer.callback_metrics
+    assert trainer.callback_metrics["val/mean_recall"] == trainer.callback_metrics["val/first/mean_recall"]
