@@ -20,13 +20,13 @@ class Vocabulary:
         size: of the vocabulary, ids 0 to size - 1.
         mask_id: stands for a hidden piece.
         special_ids: pieces that are no words, ascending; never hidden, and never put in the place of a word.
-        begins_word: for each id, whether a word begins with it.
+        begins_word: for each id, whether a word begins with it; None where the vocabulary does not mark that.
     """
 
     size: int
     mask_id: int
     special_ids: tuple[int, ...]
-    begins_word: tuple[bool, ...]
+    begins_word: tuple[bool, ...] | None
 
     @classmethod
     def of(cls, tokenizer: TextTokenizer, place: str) -> Vocabulary:
@@ -37,7 +37,7 @@ class Vocabulary:
             place: its name, for messages.
 
         Raises:
-            ConfigurationError: if it has no mask token, or marks neither beginnings nor continuations of words.
+            ConfigurationError: if it has no mask token.
         """
         if not isinstance(tokenizer, FastTokenizer):
             raise ConfigurationError(f"{place}: the tokeniser has no tokenizer.json; masked words need one.")
@@ -52,11 +52,11 @@ class Vocabulary:
         special = {int(token["id"]) for token in description["added_tokens"] if token["special"]}
         special |= {tokenizer.pad_id, mask}
         size = max(pieces.values()) + 1
-        begins = _begins_word(description, pieces, size, place)
+        begins = _begins_word(description, pieces, size)
         return cls(size, mask, tuple(sorted(special)), begins)
 
 
-def _begins_word(description: dict[str, object], pieces: dict[str, int], size: int, place: str) -> tuple[bool, ...]:
+def _begins_word(description: dict[str, object], pieces: dict[str, int], size: int) -> tuple[bool, ...] | None:
     model = description["model"]
     assert isinstance(model, dict)
     begins = [True] * size
@@ -69,7 +69,5 @@ def _begins_word(description: dict[str, object], pieces: dict[str, int], size: i
         for piece, number in pieces.items():
             begins[number] = piece.startswith(("Ġ", "▁"))
     else:
-        raise ConfigurationError(
-            f"{place}: a {model['type']} vocabulary that does not mark where words begin; choose text_mask: token."
-        )
+        return None
     return tuple(begins)

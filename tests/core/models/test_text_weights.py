@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_bert import PIECES, save_tower
 
+from small_bert import PIECES, save_tower
 from vlcore.encoders.token_encoder import TokenEncoder, grid_boxes
 from vlcore.encoders.transformers_text import load_text
 from vlcore.encoders.vocabulary import Vocabulary
@@ -132,3 +132,22 @@ def test_a_tower_without_tokens_is_refused():
 
     with pytest.raises(ConfigurationError, match="test/pooled gives one vector per image and no tokens"):
         TokenEncoder(Pooled())
+
+
+def test_vocabularies_that_mark_blanks_know_where_words_begin():
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from vlcore.encoders.tokenizer import FastTokenizer, TokenizerSettings
+
+    pieces = {"<pad>": 0, "<mask>": 1, "Ġdog": 2, "s": 3, "Ġa": 4, "d": 5}
+    backend = Tokenizer(models.BPE(pieces, [], unk_token="<pad>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel()
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([transformers.AddedToken(name, special=True) for name in ("<pad>", "<mask>")])
+    vocabulary = Vocabulary.of(FastTokenizer(backend, TokenizerSettings(8, 0)), "test")
+    assert vocabulary.mask_id == 1 and vocabulary.special_ids == (0, 1)
+    assert [number for number, begins in enumerate(vocabulary.begins_word) if begins] == [2, 4]
+    plain = Tokenizer(models.WordLevel({"[MASK]": 0, "a": 1}, unk_token="[MASK]"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert Vocabulary.of(FastTokenizer(plain, TokenizerSettings(8, 0)), "test").begins_word is None

@@ -114,6 +114,9 @@ def build_text_masking(name: TextMaskName, model: FusionModel, source: str) -> T
         name: single pieces, whole words, or a span.
         model: whose vocabulary it is.
         source: of the tokeniser, for messages.
+
+    Raises:
+        ConfigurationError: if the vocabulary has no mask token, or does not mark the words that are to be hidden.
     """
     vocabulary = Vocabulary.of(model.tokenizer, source)
     rows = model.network.stream.shape.vocabulary
@@ -122,5 +125,10 @@ def build_text_masking(name: TextMaskName, model: FusionModel, source: str) -> T
         return TokenMasking(*common)
     if name == "span":
         return SpanMasking(*common)
+    if vocabulary.begins_word is None:
+        raise ConfigurationError(
+            f"text_masking='whole_word': the vocabulary of {source} does not mark where words begin. Choose 'token' or "
+            f"'span', or another text tower."
+        )
     begins = (*vocabulary.begins_word, *(True for _ in range(rows - vocabulary.size)))
     return WholeWordMasking(*common, begins_word=begins)
