@@ -49,6 +49,7 @@ def curate(
     from vlcore.cli.console import print_table
     from vlcore.data.curation import curate as choose
     from vlcore.data.manifest import open_manifest
+    from vlcore.data.record import ImageRef
     from vlcore.files import sha256_file, write_text
     from vlcore.retrieval.model import load
     from vlcore.retrieval.prompts import prompt_set
@@ -58,9 +59,10 @@ def curate(
         raise ConfigurationError(f"{output} is there already: name another file, or remove it.")
     names = _concepts(concepts)
     records = list(open_manifest(manifest, image_root=image_root, reader=reader))
-    if packed := [record for record in records if record.image.member is not None]:
+    if parts := [record for record in records if record.image != ImageRef(record.image.path)]:
         raise ConfigurationError(
-            f"{packed[0].image} is inside an archive; a part of it cannot be named. Unpack it, and curate the files."
+            f"{parts[0].image} is part of an archive, a raster or a video, which a line cannot name. Write the images "
+            f"as files, and curate those."
         )
     loaded = load(model, device)
     prototypes = label_embeddings(loaded, names, prompt_set(prompts))
@@ -85,7 +87,13 @@ def curate(
 def _concepts(path: Path) -> list[str]:
     if not path.is_file():
         raise ConfigurationError(f"There is no file {path}: write one with a concept a line.")
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        # Editors of Windows begin a file with a mark that would become part of the first concept.
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is no UTF-8 text ({error.reason} at byte {error.start}). Save it so."
+        ) from None
     places = {name: number for number, name in enumerate(names, start=1) if name}
     if not places:
         raise ConfigurationError(f"{path} names no concept: write one a line.")

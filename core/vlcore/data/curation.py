@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vlcore.errors import ConfigurationError
 
 ROWS_AT_ONCE = 8192
+SCORES_AT_ONCE = 2**25  # 128 MiB
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def curate(
         keys: N keys, equal where two items are the same thing; all differ if left out.
 
     Raises:
-        ConfigurationError: if there is no concept, none may be chosen, or keys do not fit.
+        ConfigurationError: if there is no concept, none may be chosen, keys or widths do not fit, or a number is NaN
+            or infinite.
     """
     if per_concept < 1 or not len(prototypes):
         raise ConfigurationError(
@@ -57,12 +59,24 @@ def curate(
         )
     if keys is not None and len(keys) != len(features):
         raise ConfigurationError(f"{len(keys)} keys for {len(features)} items: give one each.")
+    if features.ndim != 2 or prototypes.ndim != 2 or features.shape[1] != prototypes.shape[1]:
+        raise ConfigurationError(
+            f"features have shape {list(features.shape)}, prototypes {list(prototypes.shape)}: give [N, D] and [C, D]."
+        )
+    if not np.isfinite(prototypes).all():
+        raise ConfigurationError("Prototypes hold NaN or infinity: look for diverged embeddings.")
     concept = np.empty(len(features), dtype=np.int64)
     similarity = np.empty(len(features), dtype=np.float32)
-    for start in range(0, len(features), ROWS_AT_ONCE):
-        scores = features[start : start + ROWS_AT_ONCE] @ prototypes.T
-        concept[start : start + ROWS_AT_ONCE] = scores.argmax(axis=1)
-        similarity[start : start + ROWS_AT_ONCE] = scores.max(axis=1)
+    rows_at_once = max(1, min(ROWS_AT_ONCE, SCORES_AT_ONCE // len(prototypes)))
+    for start in range(0, len(features), rows_at_once):
+        block = slice(start, start + rows_at_once)
+        scores = features[block] @ prototypes.T
+        concept[block] = scores.argmax(axis=1)
+        similarity[block] = scores.max(axis=1)
+        # max() of a row with a NaN is NaN.
+        if not np.isfinite(similarity[block]).all():
+            row = start + int(np.flatnonzero(~np.isfinite(similarity[block]))[0])
+            raise ConfigurationError(f"Similarities of item {row} are NaN or infinite: look for diverged embeddings.")
     counts = np.zeros(len(prototypes), dtype=np.int64)
     seen: set[Hashable] = set()
     chosen: list[int] = []

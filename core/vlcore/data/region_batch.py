@@ -42,7 +42,7 @@ def upright_size(image: ImageRef) -> tuple[int, int] | None:
         with Image.open(image.path) as opened:
             width, height = opened.size
             turned = orientation(opened) >= 5
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return None  # what is wrong with an image is told where images are read
     return (height, width) if turned else (width, height)
 

@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from vlcore.objectives.pair_inputs import check_embeddings
+from vlcore.objectives.pair_inputs import check_embeddings, compute_dtype
 from vlcore.objectives.sinkhorn import sinkhorn
 from vlcore.objectives.soft_targets import soft_cross_entropy
 
@@ -38,7 +38,13 @@ class AssignmentPrediction(nn.Module):
         self.register_buffer("prior", torch.full((len(words),), 1 / len(words)))
 
     def set_word_counts(self, counts: Tensor) -> None:
-        """Let words that occur often in the training texts `[K]` take more of the assignments."""
+        """Let words that occur often in the training texts `[K]` take more of the assignments.
+
+        Raises:
+            ValueError: if there is not one count per word.
+        """
+        if counts.shape != self.prior.shape:
+            raise ValueError(f"counts have shape {tuple(counts.shape)}: give one per word, [{len(self.prior)}].")
         self.prior.copy_(word_prior(counts))
 
     def forward(
@@ -60,18 +66,30 @@ class AssignmentPrediction(nn.Module):
             logit_bias: has no part in it.
             image_index: has no part in it: there are no negatives.
             text_key: likewise.
-            process_group: whose pairs share the words, or None.
+            process_group: whose pairs share the words, or None. As of the contrastive objectives, a process may have
+                no pairs, every one returns the loss of all, and the mean of their gradients is that of all.
         """
-        check_embeddings(image, text, may_be_empty=False)
-        dtype = torch.promote_types(image.dtype, torch.float32)
+        check_embeddings(image, text, may_be_empty=process_group is not None)
+        dtype = compute_dtype(image, text)
         words = self.words.to(dtype)
-        scores = [side.to(dtype) @ words.T for side in (image, text)]
-        assigned = [sinkhorn(side, self.epsilon, self.iterations, self.prior, process_group) for side in scores]
-        losses = [
-            soft_cross_entropy(logit_scale * side, target)
-            for side, target in zip(scores, reversed(assigned), strict=True)
-        ]
-        return (losses[0] + losses[1]).mean() / 2
+        # Autocast would multiply in bfloat16, whose error an epsilon of 0.01 turns into whole units.
+        with torch.autocast(device_type=image.device.type, enabled=False):
+            scores = [side.to(dtype) @ words.T for side in (image, text)]
+            assigned = [sinkhorn(side, self.epsilon, self.iterations, self.prior, process_group) for side in scores]
+            losses = [
+                soft_cross_entropy(logit_scale * side, target)
+                for side, target in zip(scores, reversed(assigned), strict=True)
+            ]
+            own = (losses[0] + losses[1]) / 2
+            return own.mean() if process_group is None else _mean_over_processes(own, process_group)
+
+
+def _mean_over_processes(own: Tensor, process_group: dist.ProcessGroup) -> Tensor:
+    """Mean of the losses `[B]` of all processes, whose gradients are W times a share, for DDP to take the mean of."""
+    packed = torch.stack([own.detach().sum(), own.new_tensor(len(own))])
+    dist.all_reduce(packed, group=process_group)
+    share = own.sum() * dist.get_world_size(process_group) / packed[1]
+    return share + (packed[0] / packed[1] - share).detach()
 
 
 def word_prior(counts: Tensor, temperature: float = 0.25) -> Tensor:

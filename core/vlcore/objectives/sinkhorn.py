@@ -27,13 +27,20 @@ def sinkhorn(
         scores: `[B, K]` of this process.
         epsilon: the smaller, the harder the assignments.
         iterations: of the scaling.
-        prior: `[K]` share of each prototype, adding up to 1; uniform if left out.
+        prior: `[K]` share of each prototype, adding up to 1, of which some may be 0; uniform if left out.
         process_group: whose items share the prototypes, or None.
 
     Returns:
         `[B, K]`; rows add up to 1, columns to `prior` times the number of items.
+
+    Raises:
+        ValueError: if epsilon or iterations are not positive, or the prior has another shape.
     """
     items, prototypes = scores.shape
+    if not epsilon > 0 or iterations < 1:
+        raise ValueError(f"epsilon is {epsilon} and iterations {iterations}: both must be positive.")
+    if prior is not None and tuple(prior.shape) != (prototypes,):
+        raise ValueError(f"prior has shape {tuple(prior.shape)}: give one share per prototype, [{prototypes}].")
     logits = scores.to(torch.promote_types(scores.dtype, torch.float32)) / epsilon
     total = torch.tensor(float(items), device=logits.device)
     if process_group is not None:
@@ -41,7 +48,9 @@ def sinkhorn(
     share = logits.new_full((prototypes,), -math.log(prototypes)) if prior is None else prior.to(logits).log()
     wanted = share + total.log()
     for _ in range(iterations):
-        logits = logits - _column_log_sums(logits, process_group) + wanted
+        sums = _column_log_sums(logits, process_group)
+        # A prototype without a share is empty after the first step; -inf - -inf would be NaN.
+        logits = logits - sums.masked_fill(sums.isneginf(), 0) + wanted
         logits = logits - logits.logsumexp(dim=1, keepdim=True)
     return logits.exp()
 

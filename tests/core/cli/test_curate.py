@@ -79,3 +79,17 @@ def test_concepts_that_cannot_be_used_are_told(pool, text, message, capsys):
     assert main(arguments) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (pool / "b.jsonl").exists()
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_a_concept(pool):
+    (pool / "concepts.txt").write_bytes("\ufeffred\r\nblue\r\n".encode())
+    target = pool / "b.jsonl"
+    assert main(["curate", "model", str(pool / "captions.jsonl"), str(pool / "concepts.txt"), "-o", str(target)]) == 0
+    assert {record.labels["concept"] for record in open_manifest(target)} == {"red", "blue"}
+
+
+def test_concepts_in_another_encoding_are_told(pool, capsys):
+    (pool / "concepts.txt").write_bytes("bl\xfc".encode("latin-1"))
+    arguments = ["curate", "model", str(pool / "captions.jsonl"), str(pool / "concepts.txt")]
+    assert main([*arguments, "-o", str(pool / "b.jsonl")]) == 2
+    assert "is no UTF-8 text" in " ".join(capsys.readouterr().err.split())

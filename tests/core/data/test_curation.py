@@ -62,3 +62,16 @@ def test_bad_arguments_are_told():
         curate(features, prototypes[:0], 3)
     with pytest.raises(ConfigurationError, match="2 keys for 10 items"):
         curate(features, prototypes, 3, ["a", "b"])
+    with pytest.raises(ConfigurationError, match=r"prototypes \[12, 5\]: give"):
+        curate(features, prototypes[:, :5], 3)
+    with pytest.raises(ConfigurationError, match="Similarities of item 4 are NaN"):
+        curate(np.where(np.arange(10)[:, None] == 4, np.nan, features), prototypes, 3)
+    with pytest.raises(ConfigurationError, match="Prototypes hold NaN"):
+        curate(features, np.where(np.arange(12)[:, None] == 7, np.nan, prototypes), 3)
+
+
+def test_many_concepts_make_blocks_smaller(monkeypatch):
+    features, prototypes = pool()
+    before = curate(features, prototypes, 4)
+    monkeypatch.setattr(curation, "SCORES_AT_ONCE", 30)
+    assert np.array_equal(curate(features, prototypes, 4).chosen, before.chosen)

@@ -86,6 +86,23 @@ def test_without_confidence_the_first_ones_are_kept(tmp_path):
         ({"class_probabilities": np.full((2, 4), 0.25)}, "3 regions and 2 rows of class_probabilities"),
         ({"confidence": np.zeros(2)}, r"confidence of shape \[2\] for 3 regions"),
         ({"features": np.zeros(15)}, r"features have the shape \[15\]"),
+        ({"features": np.zeros((0, 5))}, r"0 features and boxes of shape \[3, 4\]\. Write one box per feature"),
+        ({"boxes": np.zeros((0, 4))}, r"3 features and boxes of shape \[0, 4\]"),
+        ({"boxes": BOXES[:, :3]}, r"boxes of shape \[3, 3\]\. A box is left, top, right, bottom"),
+        ({"boxes": np.where(BOXES == 60, np.inf, BOXES)}, "boxes of region 2 are NaN or infinite: inf in column 2"),
+        (
+            {"boxes": np.array([[0, 0, 9, 9], [0, 0, 9, 9], [100.2, 0, 100.9, 9]])},
+            "of region 2 has no area in the image",
+        ),
+        ({"features": np.full((3, 5), "a")}, "features are no table of numbers"),
+        ({"features": np.full((3, 5), 1e300)}, "features of region 0 are NaN or infinite: inf in column 0"),
+        ({"image_height": "tall"}, "image_height is .*not a number of pixels"),
+        ({"confidence": np.array([1, np.nan, 1])}, "the confidence of region 1 is nan"),
+        ({"confidence": np.full(3, "a")}, "confidence are no table of numbers"),
+        (
+            {"class_probabilities": np.array([[0.5, 0.5], [1.5, -0.5], [0.5, 0.5]])},
+            "region 1 add up to 1, expected 1, and the least is -0.5",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_record_and_file(changes, message, tmp_path):
@@ -174,3 +191,84 @@ def test_regions_are_compared_with_their_image_as_it_is_shown(tmp_path):
     Image.new("RGB", (80, 100)).save(tmp_path / "a.jpg")
     with pytest.raises(ConfigurationError, match="100 x 80 pixels, and this one has 80 x 100"):
         RegionImages([shown], reader)(np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "b"}, {"id": "a"}, {"id": "a"}], "rows 1 and 2 of .* have the same id 'a'. Keep one"),
+        ([{"name": "a"}], "has no column 'id'; found name"),
+        (
+            [{"id": "a", "features": [[1.0, 2.0], [1.0]]}],
+            "features of region 1 have 1 numbers and those of region 0 have 2",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_parquet_file_is_named(rows, message, tmp_path):
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "all.parquet")
+    with pytest.raises(ConfigurationError, match=message):
+        RegionReader(tmp_path, 5)(record("all.parquet::a"))
+
+
+@pytest.mark.parametrize("name", ["all.parquet", "all.h5"])
+def test_a_damaged_file_is_named(name, tmp_path):
+    pytest.importorskip("h5py")
+    (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(ConfigurationError, match=rf"Record 'photo 1', {name}::a: .* cannot be read"):
+        RegionReader(tmp_path, 5)(record(f"{name}::a"))
+
+
+def test_rows_of_parquet_may_be_null_or_empty(tmp_path):
+    content = {name: np.asarray(value).tolist() for name, value in values(class_probabilities=None).items()}
+    rows = [{"id": "a", **content, "confidence": None}, {"id": "b", **content, "features": [], "boxes": []}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "all.parquet")
+    reader = RegionReader(tmp_path, 5, on_empty="global")
+    assert np.allclose(reader(record("all.parquet::a")).features, content["features"])
+    assert reader(record("all.parquet::b")).features.shape == (0, 5)
+
+
+@pytest.mark.parametrize("link", ["group", "data set", "through a group", "virtual"])
+def test_no_link_inside_hdf5_leads_out(link, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    write(tmp_path, "h5", values())
+    (tmp_path / "root").mkdir()
+    with h5py.File(tmp_path / "root" / "all.h5", "w") as file:
+        if link == "group":
+            file["a"] = h5py.ExternalLink("../all.h5", "a")
+        else:
+            group = file.create_group("a")
+            for name, value in values(features=None).items():
+                group[name] = value
+            if link == "data set":
+                group["features"] = h5py.ExternalLink("../all.h5", "a/features")
+            elif link == "through a group":
+                file["b"] = h5py.ExternalLink("../all.h5", "a")
+                group["features"] = h5py.SoftLink("/b/features")
+            else:
+                layout = h5py.VirtualLayout((3, 5), "f4")
+                layout[:] = h5py.VirtualSource(str(tmp_path / "all.h5"), "a/features", (3, 5))
+                group.create_virtual_dataset("features", layout)
+    with pytest.raises(UnsafePathError, match=r"is a link out of .* Copy the data into the file"):
+        RegionReader(tmp_path / "root", 5)(record("all.h5::a"))
+
+
+def test_links_to_nothing_and_groups_in_groups_are_no_data(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    one = write(tmp_path, "h5", values(features=None))
+    with h5py.File(tmp_path / "all.h5", "a") as file:
+        file.create_group("a/more")
+        file["a/features"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(ConfigurationError, match="features missing; found boxes, "):
+        RegionReader(tmp_path, 5)(one)
+
+
+def test_an_image_too_large_to_open_has_no_size(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    assert upright_size(ImageRef(tmp_path / "a.png")) is None

@@ -67,11 +67,33 @@ def test_features_that_have_nothing_to_do_with_each_other_are_near_zero_and_plai
     [
         (np.zeros((3, 2)), "needs at least 4 rows"),
         (np.zeros(8), "needs at least 4 rows"),
+        (np.zeros((8, 0)), "needs at least 4 rows"),
         (np.ones((8, 2)), "All rows of x are the same"),
+        # Its mean is not exactly 0.1.
+        (np.full((8, 2), 0.1) + np.array([0.0, 1e6]), "All rows of x are the same"),
         (np.full((8, 2), np.nan), "x has NaN or infinite values in row 0"),
         (np.eye(9), "x has 9 rows and y has 8"),
     ],
 )
 def test_features_that_cannot_be_compared_are_refused(x, message):
     with pytest.raises(EvaluationError, match=message):
-        linear_cka(x, np.eye(8))
+        linear_cka(x, np.random.default_rng(0).normal(size=(8, 3)))
+
+
+@pytest.mark.parametrize("size", [1e-120, 1e120])
+def test_no_scale_overflows(sides, size):
+    x, y = sides
+    assert linear_cka(size * x, y) == pytest.approx(linear_cka(x, y), rel=1e-9)
+
+
+def test_rows_that_are_all_equally_far_apart_have_no_debiased_value():
+    y = np.random.default_rng(0).normal(size=(8, 3))
+    with pytest.raises(EvaluationError, match="All rows of y are equally far apart"):
+        linear_cka(y, np.eye(8))
+    assert 0 < linear_cka(y, np.eye(8), debiased=False) < 1
+
+
+def test_wide_features_are_compared_by_the_smaller_table(sides):
+    x, y = (side[:5] for side in sides)
+    assert linear_cka(x, y, debiased=False) == pytest.approx(plain(x, y), rel=1e-10)
+    assert linear_cka(x, y) == pytest.approx(unbiased(x, y), rel=1e-8)

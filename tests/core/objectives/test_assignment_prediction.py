@@ -117,3 +117,15 @@ def test_the_prior_follows_the_frequencies():
     prior = word_prior(torch.tensor([8, 2, 0]))
     assert prior.tolist() == pytest.approx(torch.softmax(torch.tensor([0.8, 0.2, 0.0]).double() / 0.25, 0).tolist())
     assert float(word_prior(torch.zeros(4)).max()) == pytest.approx(0.25)
+
+
+def test_autocast_changes_nothing():
+    objective, image, text = AssignmentPrediction(unit(7, 2)), unit(5, 0).float(), unit(5, 1).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = objective(image, text)
+    assert torch.equal(found, objective(image, text))
+
+
+def test_counts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"counts have shape \(1,\): give one per word, \[7\]"):
+        AssignmentPrediction(unit(7, 2)).set_word_counts(torch.tensor([3]))
