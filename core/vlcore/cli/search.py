@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from vlcore.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from vlcore.retrieval.hit import Hit
-    from vlcore.retrieval.index import Index
 
 
 def search(
@@ -57,17 +53,21 @@ def search(
     from vlcore.retrieval.hit_formats import as_csv, as_html, as_json
     from vlcore.retrieval.index import Index
     from vlcore.retrieval.model import load
+    from vlcore.retrieval.rerank import Reranker
 
     if (query is None) == (image is None):
         raise ConfigurationError('Give either words, vlcore search INDEX "two dogs", or a file, --image query.jpg.')
+    if rerank is not None and query is None:
+        raise ConfigurationError("--rerank reads words and images together: search by words, not by --image.")
     opened = Index.open(index)
     loaded = load(opened.require_model_path() if model is None else model, device)
     opened = Index.open(index, loaded)
     vector = loaded.embed_texts([query])[0] if query is not None else loaded.embed_images([image or ""])[0]
-    if rerank is None:
+    if rerank is None or query is None:
         hits = opened.search(vector, k, where, exact=exact)
     else:
-        hits = _reranked(opened, vector, query, k, where, exact, Reranking(rerank, rerank_top, rerank_weight, device))
+        first = opened.search(vector, max(k, rerank_top), where, exact=exact)
+        hits = Reranker.load(rerank, device).reorder(query, first, k, rerank_weight)
     title = query or str(image)
     if format == "table" and output is None:
         _print_table(hits, title)
@@ -83,33 +83,6 @@ def search(
     else:
         write_text(output, text)
         print(f"{output}: {len(hits)} hits")
-
-
-class Reranking(NamedTuple):
-    """How the first hits are put in order."""
-
-    model: Path
-    top: int
-    weight: float
-    device: str | None
-
-
-def _reranked(
-    index: Index,
-    vector: NDArray[np.float32],
-    query: str | None,
-    k: int,
-    where: str | None,
-    exact: bool,
-    how: Reranking,
-) -> list[Hit]:
-    from vlcore.retrieval.rerank import Reranker
-
-    if query is None:
-        raise ConfigurationError("--rerank reads words and images together: search by words, not by --image.")
-    reranker = Reranker.load(how.model, how.device)
-    hits = index.search(vector, max(k, how.top), where, exact=exact)
-    return reranker.reorder(query, hits, k, how.weight)
 
 
 def _print_table(hits: Sequence[Hit], title: str) -> None:
