@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vlcore.encoders.base import TextEncoder
+from vlcore.encoders.wrapped_tower import WrappedTower
 from vlcore.errors import ConfigurationError
 from vlcore.types import EncoderOutput, Trainable
 
@@ -17,7 +17,7 @@ DEFAULT_TOKENS = 40
 """Captions are shorter; every text takes this much room in the cache."""
 
 
-class TextTokenEncoder(TextEncoder):
+class TextTokenEncoder(WrappedTower[TextEncoder], TextEncoder):
     """Token states of any text tower that has them.
 
     What the tower pools is the states of its first L tokens one after the other, `[B, L * W]`, zeros behind the end of
@@ -33,12 +33,10 @@ class TextTokenEncoder(TextEncoder):
 
     def __init__(self, tower: TextEncoder, tokens: int = DEFAULT_TOKENS) -> None:
         super().__init__()
-        self.tower = tower
+        self._wrap(tower)
         self.tokens = min(tokens, tower.context_length)
         self.tokenizer = tower.tokenizer
         self.context_length = tower.context_length
-        self.source = tower.source
-        self.licence = tower.licence
         device = next(tower.parameters()).device
         probe = tower.tokenizer(["a"])
         with torch.no_grad():
@@ -47,7 +45,6 @@ class TextTokenEncoder(TextEncoder):
             raise ConfigurationError(f"{tower.source} gives one vector per text and no tokens; choose another tower.")
         self.token_width = int(states.shape[2])
         self.width = self.tokens * self.token_width
-        self.trainable = tower.trainable
 
     @classmethod
     def from_config(cls, config: dict[str, Any], tokenizer_folder: Path) -> TextTokenEncoder:
@@ -65,27 +62,9 @@ class TextTokenEncoder(TextEncoder):
         padded = nn.functional.pad(states, (0, 0, 0, self.tokens - states.shape[1]))
         return EncoderOutput(padded, padded.flatten(1))
 
-    def blocks(self) -> Sequence[nn.Module]:
-        """Of the tower."""
-        return self.tower.blocks()
-
-    def after_blocks(self) -> Sequence[nn.Module]:
-        """Of the tower."""
-        return self.tower.after_blocks()
-
-    def set_trainable(self, trainable: Trainable) -> None:
-        """As `Encoder.set_trainable`, of the tower."""
-        self.tower.set_trainable(trainable)
-        super().set_trainable(trainable)
-
     def config(self) -> dict[str, Any]:
         """The tower's class and arguments, and L."""
-        kind = type(self.tower)
-        return {
-            "class_path": f"{kind.__module__}.{kind.__qualname__}",
-            "arguments": self.tower.config(),
-            "tokens": self.tokens,
-        }
+        return {**super().config(), "tokens": self.tokens}
 
 
 def build_text(argument: str, trainable: Trainable = "none") -> TextTokenEncoder:

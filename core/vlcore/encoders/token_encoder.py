@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlcore.encoders.base import ImageEncoder
+from vlcore.encoders.wrapped_tower import WrappedTower
 from vlcore.errors import ConfigurationError
 from vlcore.types import EncoderOutput, ImagePreprocess, Trainable, VisualTokens
 
@@ -17,7 +17,7 @@ _MOST_PREFIX_TOKENS = 5
 """One class token and four registers, as DINOv2 has them (arXiv 2309.16588)."""
 
 
-class TokenEncoder(ImageEncoder):
+class TokenEncoder(WrappedTower[ImageEncoder], ImageEncoder):
     """Patches of a vision transformer, or cells of a feature map, of any image tower that has them.
 
     What the tower pools is its R tokens one after the other, `[B, R * W]`; `unflatten` turns them back. Class and
@@ -36,10 +36,8 @@ class TokenEncoder(ImageEncoder):
 
     def __init__(self, tower: ImageEncoder) -> None:
         super().__init__()
-        self.tower = tower
+        self._wrap(tower)
         self.preprocess = tower.preprocess
-        self.source = tower.source
-        self.licence = tower.licence
         with torch.no_grad():
             parameter = next(tower.parameters())
             blank = torch.zeros(1, 3, *tower.preprocess.size, dtype=torch.uint8, device=parameter.device)
@@ -55,7 +53,6 @@ class TokenEncoder(ImageEncoder):
         self.tokens = int(tokens.shape[1]) - self._prefix
         self.token_width = int(tokens.shape[2])
         self.width = self.tokens * self.token_width
-        self.trainable = tower.trainable
 
     @classmethod
     def from_config(cls, config: dict[str, Any], preprocess: ImagePreprocess) -> TokenEncoder:
@@ -78,24 +75,6 @@ class TokenEncoder(ImageEncoder):
         mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
         boxes = grid_boxes(self.tokens, features.device)
         return VisualTokens(features, mask, None if boxes is None else boxes.expand(len(features), -1, -1))
-
-    def blocks(self) -> Sequence[nn.Module]:
-        """Of the tower."""
-        return self.tower.blocks()
-
-    def after_blocks(self) -> Sequence[nn.Module]:
-        """Of the tower."""
-        return self.tower.after_blocks()
-
-    def set_trainable(self, trainable: Trainable) -> None:
-        """As `Encoder.set_trainable`, of the tower."""
-        self.tower.set_trainable(trainable)
-        super().set_trainable(trainable)
-
-    def config(self) -> dict[str, Any]:
-        """The tower's class and arguments."""
-        kind = type(self.tower)
-        return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "arguments": self.tower.config()}
 
 
 def build_image(argument: str, trainable: Trainable = "none") -> TokenEncoder:
