@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import torch
-from lightning.pytorch import Trainer
+from process_steps import Parts, take_steps
 from torch.optim import SGD
-from torch.utils.data import DataLoader
 
 from vlcore.tasks.fusion.task import FusionTask
 from vlcore.types import PairBatch, VisualTokens
@@ -25,19 +23,6 @@ def pairs(first: int, last: int) -> PairBatch:
         attention_mask=torch.ones(6, 4, dtype=torch.long)[first:last],
         regions=VisualTokens(features[first:last], torch.ones(last - first, 3, dtype=torch.bool)),
     )
-
-
-class Parts:
-    """As many pairs in every process."""
-
-    def __init__(self, bounds: list[tuple[int, int]]) -> None:
-        self.bounds = bounds
-
-    def __len__(self) -> int:
-        return len(self.bounds)
-
-    def __getitem__(self, index: int) -> PairBatch:
-        return pairs(*self.bounds[index])
 
 
 class PlainSteps(FusionTask):
@@ -72,17 +57,7 @@ def main(processes: int, bert: str, target: str) -> None:
     task.target = target
     bounds = [(0, 6)] if processes == 1 else [(0, 3), (3, 6)]
     options = {} if processes == 1 else {"strategy": "ddp_fork_find_unused_parameters_true", "devices": processes}
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=Path(target).parent,
-        **options,
-    )
-    trainer.fit(task, DataLoader(Parts(bounds), batch_size=None, shuffle=False))
+    take_steps(task, Parts(pairs, bounds), target, max_steps=2, **options)
 
 
 if __name__ == "__main__":

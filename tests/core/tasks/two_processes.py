@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import torch
-from lightning.pytorch import Trainer
+from process_steps import Parts, take_steps
 from small_towers import register, small_task
 from torch.optim import SGD
-from torch.utils.data import DataLoader
 
 from vlcore.tasks.alignment import AlignmentTask
 from vlcore.types import PairBatch
@@ -25,19 +23,6 @@ def pairs(first: int, last: int) -> PairBatch:
         image_features=image[first:last],
         text_features=text[first:last],
     )
-
-
-class Parts:
-    """Rank 0 has four pairs, rank 1 two: a loss per process would weigh them differently."""
-
-    def __init__(self, bounds: list[tuple[int, int]]) -> None:
-        self.bounds = bounds
-
-    def __len__(self) -> int:
-        return len(self.bounds)
-
-    def __getitem__(self, index: int) -> PairBatch:
-        return pairs(*self.bounds[index])
 
 
 class PlainSteps(AlignmentTask):
@@ -60,19 +45,10 @@ def main(processes: int, target: str) -> None:
     register()
     task = PlainSteps(model=small_task(objective="siglip").model, objective="siglip")
     task.target = target
+    # Rank 0 has four pairs, rank 1 two: a loss per process would weigh them differently.
     bounds = [(0, 6)] if processes == 1 else [(0, 4), (4, 6)]
     options = {} if processes == 1 else {"strategy": "ddp_fork", "devices": processes}
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=Path(target).parent,
-        **options,
-    )
-    trainer.fit(task, DataLoader(Parts(bounds), batch_size=None, shuffle=False))
+    take_steps(task, Parts(pairs, bounds), target, max_steps=1, **options)
 
 
 if __name__ == "__main__":
