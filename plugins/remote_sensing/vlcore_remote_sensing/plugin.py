@@ -7,7 +7,7 @@ from vlcore.registry import Registries
 
 
 def register(registries: Registries) -> None:
-    """Register readers and prompt sets, by reference."""
+    """Register readers, prompt sets and commands, by reference."""
     registries.readers.register(
         "remote_sensing/karpathy",
         "vlcore_remote_sensing.karpathy:read_karpathy",
@@ -18,13 +18,18 @@ def register(registries: Registries) -> None:
         "vlcore_remote_sensing.prompts:AERIAL",
         summary="sentences about scenes seen from above",
     )
+    registries.commands.register(
+        "remote-sensing/heatmap",
+        "vlcore_remote_sensing.cli.heatmap:heatmap",
+        summary="map how well each place of a scene fits your words",
+    )
 
 
 PLUGIN = Plugin(
     name="remote_sensing",
     register=register,
     api_version=PLUGIN_API_VERSION,
-    requires=("rasterio",),
+    requires=("rasterio", "geopandas"),
     extra="remote_sensing",
     summary="aerial and satellite scenes",
 )

@@ -1,0 +1,1 @@
+"""Scenes on disk: opened, told apart by bands, read by windows."""
