@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from vlcore.cli.commands import COMMANDS
@@ -36,6 +37,8 @@ def main(args: list[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     debug = _take_debug(arguments)
+    if args is None:  # as a program: a warning is a line for the user, not a place in our code
+        warnings.showwarning = _show_warning
     try:
         code = _dispatch(arguments)
         # Flushed here, so that a closed pipe shows now and not while Python shuts down.
@@ -61,6 +64,10 @@ def main(args: list[str] | None = None) -> int:
         traceback.print_exc()
         print_error("This is a defect of vlcore. Please report it with the lines above and what `vlcore doctor` says.")
         return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _take_debug(arguments: list[str]) -> bool:

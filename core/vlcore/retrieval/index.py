@@ -181,6 +181,17 @@ class Index:
                 self._table.add(flat)
         return Added(len(rows) - replaced, replaced, len(table) - len(rows))
 
+    def remove(self, where: str) -> int:
+        """Remove the rows that fit an SQL condition over `columns`; their number.
+
+        Raises:
+            ConfigurationError: if the condition cannot be used.
+        """
+        before = len(self)
+        with _readable(where, self.columns):
+            self._table.delete(where)
+        return before - len(self)
+
     def finish(self) -> None:
         """Tidy the files, build the approximate index where the table is large, and let the index be opened."""
         self._table.optimize()

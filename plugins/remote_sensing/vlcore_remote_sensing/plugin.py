@@ -23,6 +23,16 @@ def register(registries: Registries) -> None:
         "vlcore_remote_sensing.cli.heatmap:heatmap",
         summary="map how well each place of a scene fits your words",
     )
+    registries.commands.register(
+        "remote-sensing/index",
+        "vlcore_remote_sensing.cli.index:index",
+        summary="make the tiles of your scenes searchable",
+    )
+    registries.commands.register(
+        "remote-sensing/search",
+        "vlcore_remote_sensing.cli.search:search",
+        summary="find tiles of your scenes by words or by an example",
+    )
 
 
 PLUGIN = Plugin(

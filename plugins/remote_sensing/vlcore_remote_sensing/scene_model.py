@@ -13,6 +13,7 @@ from vlcore_remote_sensing.rasters.scene import Scene, open_scene
 
 if TYPE_CHECKING:
     from vlcore_remote_sensing.heat_map.heat_map import HeatMap
+    from vlcore_remote_sensing.scene_index.search import SceneIndex
 
 
 def open_model(path_or_hub_id: Path | str, device: str | None = None) -> SceneModel:
@@ -71,3 +72,23 @@ class SceneModel:
         if out is not None:
             heat.save(out)
         return heat
+
+    def index(self, source: Path | str, path: Path | str, **options: Any) -> SceneIndex:
+        """Make the tiles of scenes searchable, or bring their index up to date.
+
+        Args:
+            source: folder with rasters, one raster, or a STAC catalogue.
+            path: folder of the index.
+            options: of `vlcore_remote_sensing.scene_index.build.index_scenes`.
+        """
+        from vlcore_remote_sensing.scene_index.build import index_scenes
+        from vlcore_remote_sensing.scene_index.search import SceneIndex
+
+        index_scenes(self.model, source, path, **options)
+        return SceneIndex(path, self.model)
+
+    def open_index(self, path: Path | str) -> SceneIndex:
+        """Open an index that was made before."""
+        from vlcore_remote_sensing.scene_index.search import SceneIndex
+
+        return SceneIndex(path, self.model)

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -336,3 +337,19 @@ def test_every_command_of_the_table_exists() -> None:
     for command in main_module.COMMANDS.values():
         module, _, attribute = command.target.partition(":")
         assert bool(module) == bool(attribute)
+
+
+def test_the_program_prints_a_warning_as_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def dispatch(arguments: list[str]) -> int:
+        warnings.warn("the map is wide", UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(main_module, "_dispatch", dispatch)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr("sys.argv", ["vlcore", "demo"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main_module.main() == 0
+    assert capsys.readouterr().err == "warning: the map is wide\n"

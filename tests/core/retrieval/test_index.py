@@ -52,6 +52,16 @@ def test_bad_filter_names_the_columns(index, where):
         index.search(np.ones(8, np.float32), where=where)
 
 
+def test_rows_are_removed_by_a_condition(index):
+    before = len(index)
+    assert index.remove("split = 'test'") == 4
+    assert len(index) == before - 4
+    assert index.search(np.ones(index.width, dtype=np.float32), where="split = 'test'") == []
+    with pytest.raises(ConfigurationError, match=r"The condition 'colour = 1' cannot be used"):
+        index.remove("colour = 1")
+    assert len(index) == before - 4
+
+
 def test_bad_queries(index):
     with pytest.raises(ConfigurationError, match="needs the model"):
         Index.open(index.path).search("red")

@@ -45,7 +45,9 @@ class Layout:
         return scene.transform * scene.transform.scale(*self.cell)
 
 
-def lay_out(scene: Scene, tower_side: int, tile: float | None = None, scales: Sequence[float] = SCALES) -> Layout:
+def lay_out(
+    scene: Scene, tower_side: int, tile: float | None = None, scales: Sequence[float] = SCALES, *, moved: bool = True
+) -> Layout:
     """Cover a scene with windows, up to its edges.
 
     Args:
@@ -54,6 +56,7 @@ def lay_out(scene: Scene, tower_side: int, tile: float | None = None, scales: Se
         tile: ground size in metres of the smallest windows; left out, they have as many pixels as the tower sees, or
             a third of the scene's shorter side if that is less.
         scales: sides of the windows in tiles.
+        moved: lay each grid again, moved by half a window.
 
     Raises:
         ConfigurationError: if a window would have hardly any pixels, or the scales are no sizes.
@@ -78,9 +81,9 @@ def lay_out(scene: Scene, tower_side: int, tile: float | None = None, scales: Se
     windows: dict[Window, None] = {}
     for scale in scales:
         width, height = min(scene.width, round(side[0] * scale)), min(scene.height, round(side[1] * scale))
-        for moved in (False, True):
-            columns = _starts(scene.width, width, moved)
-            rows = _starts(scene.height, height, moved)
+        for half in (False, True) if moved else (False,):
+            columns = _starts(scene.width, width, half)
+            rows = _starts(scene.height, height, half)
             windows.update((Window(column, row, width, height), None) for row, column in product(rows, columns))
     return Layout(
         windows=tuple(windows),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vlcore.files import atomic_write
 from vlcore_remote_sensing.heat_map.qgis_style import COLOURS
-from vlcore_remote_sensing.rasters.pixels import SceneReader, whole
+from vlcore_remote_sensing.rasters.pixels import SceneReader, picture, whole
 from vlcore_remote_sensing.rasters.scene import Scene, SceneError
 from vlcore_remote_sensing.rasters.stretch import Stretch
 
@@ -26,14 +26,9 @@ def thumbnail(scene: Scene, stretch: Stretch, side: int = _SIDE) -> NDArray[np.u
     """The scene as the image tower saw it, `[h, w, 4]` uint8; empty places are transparent, all of a damaged one."""
     with SceneReader.open(scene) as reader:
         try:
-            pixels = reader.read(whole(scene), largest=side)
+            return picture(reader.read(whole(scene), largest=side), stretch)
         except SceneError:
             return np.zeros((1, 1, 4), dtype=np.uint8)
-    shown = stretch.apply(np.where(pixels.valid, pixels.values, 0).astype(np.float32))
-    if len(shown) == 1:
-        shown = np.repeat(shown, 3, axis=0)
-    image: NDArray[np.uint8] = np.concatenate([shown, pixels.valid[None].astype(np.uint8) * 255]).transpose(1, 2, 0)
-    return image
 
 
 def figure(heat: HeatMap, number: int) -> Figure:

@@ -85,7 +85,7 @@ def window_vectors(
         SceneError: if the scene is empty, or a block cannot be read and `on_bad_block` is `raise`.
     """
     _check(least_valid, on_bad_block, batch_size, workers)
-    key = None if cache is None else _key(model, scene, layout, dense, least_valid, on_bad_block)
+    key = None if cache is None else scene_key(model, scene, layout, dense, least_valid, on_bad_block)
     place = None if cache is None or key is None else cache / f"{key}.npz"
     if place is not None and place.is_file():
         return _load(place)
@@ -197,8 +197,8 @@ def _valid_shares(scene: Scene, layout: Layout, on_bad_block: OnBadBlock) -> NDA
     return shares
 
 
-def _key(model: Model, scene: Scene, layout: Layout, *options: object) -> str | None:
-    """What the vectors depend on, as a hash; None for scenes that may change unseen."""
+def scene_key(model: Model, scene: Scene, layout: Layout, *options: object) -> str | None:
+    """All that the vectors of a scene's windows depend on, as a hash; None for scenes that may change unseen."""
     from vlcore import __version__
 
     try:

@@ -170,6 +170,15 @@ def tower_image(pixels: WindowPixels, stretch: Stretch, preprocess: ImagePreproc
     return torch.where(full, shown.expand(3, -1, -1), mean.round().to(torch.uint8)).numpy()
 
 
+def picture(pixels: WindowPixels, stretch: Stretch) -> NDArray[np.uint8]:
+    """A window to look at, `[h, w, 4]` uint8; empty pixels are transparent."""
+    shown = stretch.apply(np.where(pixels.valid, pixels.values, np.float32(0)))
+    colours = np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown
+    alpha = pixels.valid[None].astype(np.uint8) * 255
+    image: NDArray[np.uint8] = np.concatenate([colours, alpha]).transpose(1, 2, 0)
+    return image
+
+
 def _resized(values: torch.Tensor, preprocess: ImagePreprocess) -> torch.Tensor:
     """`[C, h, w]` at the tower's size. Bilinear: bicubic would ring where empty pixels begin."""
     if values.shape[1:] == preprocess.size:

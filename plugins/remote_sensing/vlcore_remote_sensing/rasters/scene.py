@@ -85,21 +85,25 @@ class Scene:
         """Last part of the path."""
         return re.split(r"[/!]", self.path.rstrip("/"))[-1]
 
-    def footprint(self) -> dict[str, Any]:
-        """Outline in longitude and latitude as GeoJSON, cut in two where it crosses the date line."""
+    def footprint(self, column: int = 0, row: int = 0, width: int | None = None, height: int | None = None) -> Any:
+        """Outline of the scene, or of a window of its grid, in longitude and latitude as a GeoJSON geometry.
+
+        It is cut in two where it crosses the date line.
+        """
         from rasterio.warp import transform_geom
 
-        left, top = self.transform * (0, 0)
-        right, bottom = self.transform * (self.width, self.height)
+        left, top = self.transform * (column, row)
+        right, bottom = self.transform * (
+            column + (self.width if width is None else width),
+            row + (self.height if height is None else height),
+        )
         # Twenty-one points a side: straight lines of one projection are curves in another.
         xs = [left + (right - left) * step / 20 for step in range(21)]
         ys = [bottom + (top - bottom) * step / 20 for step in range(21)]
         ring = [(x, bottom) for x in xs] + [(right, y) for y in ys[1:]]
         ring += [(x, top) for x in xs[-2::-1]] + [(left, y) for y in ys[-2::-1]]
-        outline: dict[str, Any] = transform_geom(
-            self.crs, "EPSG:4326", {"type": "Polygon", "coordinates": [ring]}, antimeridian_cutting=True
-        )
-        return outline
+        outline = {"type": "Polygon", "coordinates": [ring]}
+        return transform_geom(self.crs, "EPSG:4326", outline, antimeridian_cutting=True)
 
 
 def open_scene(
