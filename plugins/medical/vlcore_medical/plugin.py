@@ -7,7 +7,7 @@ from vlcore.registry import Registries
 
 
 def register(registries: Registries) -> None:
-    """Register readers and prompt sets, by reference."""
+    """Register readers, prompt sets and commands, by reference."""
     registries.readers.register(
         "medical/covid_cxr",
         "vlcore_medical.covid_cxr:read_covid_cxr",
@@ -17,6 +17,11 @@ def register(registries: Registries) -> None:
         "medical/chest_xray",
         "vlcore_medical.prompts:CHEST_XRAY",
         summary="sentences of chest X-ray reports around a finding",
+    )
+    registries.commands.register(
+        "medical/label",
+        "vlcore_medical.cli.label:label",
+        summary="label the findings of radiology reports",
     )
 
 

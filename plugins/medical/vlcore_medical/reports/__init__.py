@@ -1,0 +1,1 @@
+"""Radiology reports as text: sections, findings, comparisons and sides, by rules and without weights."""
