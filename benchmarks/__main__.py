@@ -17,6 +17,7 @@ PARTS = (
     "embed_memory",
     "alignment",
     "frozen_alignment",
+    "finding_labels",
 )
 
 
