@@ -12,6 +12,7 @@ def test_everything_registered_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     registries = Registries()
     PLUGIN.register(registries)
     assert registries.readers.get("medical/covid_cxr").__name__ == "read_covid_cxr"
+    assert registries.commands.get("medical/label").__name__ == "label"
     prompts = registries.prompts.get("medical/chest_xray")
     assert prompts.name == "medical/chest_xray"
     assert "a chest x-ray of a patient with pneumonia" in prompts.fill("pneumonia")
