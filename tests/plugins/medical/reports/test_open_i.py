@@ -1,4 +1,4 @@
-"""The label rules on the half of Open-i that they were made on; the other half is for `benchmarks/finding_labels.py`."""
+"""The label rules on the half of Open-i that they were made on; `benchmarks/finding_labels.py` scores the other."""
 
 from __future__ import annotations
 
