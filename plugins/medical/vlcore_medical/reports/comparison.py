@@ -25,12 +25,12 @@ _STUDY = re.compile(
     r"(?:since|than) (?:the |that )?(?:prior|previous|previously|last)|"
     r"from (?:the )?(?:prior|previous)(?=\s*(?:[.,;]|$|XXXX))|"
     r"previously (?:seen|noted|described|identified|visuali[sz]ed|reported|demonstrated)|"
-    r"(?:once )?again (?:seen|noted|identified|visuali[sz]ed|demonstrated|present)|re-?demonstrat(?:ed|ion))\b",
+    r"(?:once )?again|re-?demonstrat(?:ed|ion))\b",
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
     r"\b(?:stable|unchanged|(?:no|without) (?:\w+ ){0,3}change|not (?:\w+ ){0,2}changed|"
-    r"interval (?!follow|short)\w+|in the interval|persist(?:s|ent|ently)|"
+    r"interval (?!follow|film|imaging)\w+|in the interval|persist(?:s|ent|ently)|remains?|"
     r"(?:has|have) (?:\w+ )?(?:increased|decreased|improved|worsened|resolved|cleared|developed|progressed)|"
     r"worsen(?:ed|ing)|improv(?:ed|ing|ement)|(?:increas|decreas|enlarg|resolv|progress)ing|resolved|"
     r"new(?:ly)?(?! (?:york|born))|no longer|as before|similar to)\b",
@@ -38,7 +38,7 @@ _CHANGE = re.compile(
 )
 # What a report says where there is nothing to compare with, and what it asks for.
 _NO_PRIOR = re.compile(
-    r"\b(?:no|without|not|absence of|lack of|unavailable) (?:(?!changes?\b|longer\b)\w+ ){0,4}?"
+    r"\b(?:no|without|absence of|lack of|unavailable) (?:(?!changes?\b|longer\b)\w+ ){0,4}?"
     r"(?:prior|previous|comparison|old)\b"
     r"|\b(?:comparison (?:to|with) )?(?:prior|previous|comparison) (?:\w+ ){0,3}?"
     r"(?:not|unavailable|recommended|would|if)\b"
@@ -69,12 +69,12 @@ def prior_references(text: str) -> tuple[PriorReference, ...]:
     """Find what refers to an earlier examination, in the order of the text; at most one of each kind per sentence."""
     found = []
     for start, end in sentences(text):
-        sentence = text[start:end]
+        sentence = " ".join(text[start:end].split())
         rest = _STABLE_PATIENT.sub(" ", _NO_PRIOR.sub(" ", sentence))
         kinds: tuple[tuple[Kind, re.Pattern[str]], ...] = (("study", _STUDY), ("change", _CHANGE))
         for kind, pattern in kinds:
             if match := pattern.search(rest):
-                found.append(PriorReference(kind, match[0], " ".join(sentence.split())))
+                found.append(PriorReference(kind, match[0], sentence))
     return tuple(found)
 
 

@@ -34,10 +34,10 @@ _NO_SIDE = re.compile(
     re.IGNORECASE,
 )
 _SINGLE = re.compile(
-    r"\b(?:left|right)(?:[- ]sided)?(?: \w+)? (?:atri(?:um|al)|ventric(?:le|les|ular)|heart|cardiac|aort(?:a|ic)|arch|"
+    r"\b(?:left|right)(?:[- ]sided)?(?: \w+)? (?:atri(?:um|a|al)|ventric(?:le|les|ular)|heart|cardiac|aort(?:a|ic)|arch|"
     r"brachiocephalic|innominate|coronary|middle lobe|hepatic|colic|colon|gastric)\b"
-    r"|\b(?:atri(?:um|al)|ventric(?:le|les|ular)) (?:and|or) (?:atri(?:um|al)|ventric(?:le|les|ular))\b"
-    r"|\b(?:lingular?|(?:mid|middle)[- ]lobe|RML|azygos|situs|dextrocardia|levocardia|cardiac apex|heart border|"
+    r"|\b(?:atri(?:um|a|al)|ventric(?:le|les|ular)) (?:and|or) (?:atri(?:um|a|al)|ventric(?:le|les|ular))\b"
+    r"|\b(?:lingular?|(?:mid|middle)[- ]lobe|RML|azygos|situs|dextrocardia|levocardia|cardiac apex|heart border|(?:minor|horizontal) fissure|"
     r"cardiac border|liver|spleen|splenic|hepatic|stomach|gastric bubble|gallbladder|cholecystectomy|hepatic flexure|"
     r"splenic flexure|cavoatrial)\b"
     r"|\b(?:LV|RV|LVH|RVH|RA|LAE|RAE|LAD|RCA)\b",
@@ -67,9 +67,11 @@ class SideMention:
 
 def side_mentions(text: str) -> tuple[SideMention, ...]:
     """Words that name a side of the patient, in order; dextroscoliosis is convex to the right."""
-    idle = [match.span() for match in _NO_SIDE.finditer(text)]
+    # One space for each character of white space: places stay, and wrapped lines read as one.
+    flat = re.sub(r"\s", " ", text)
+    idle = [match.span() for match in _NO_SIDE.finditer(flat)]
     found = []
-    for match in _SIDE.finditer(text):
+    for match in _SIDE.finditer(flat):
         start, end = match.span()
         if any(first <= start < last for first, last in idle):
             continue
@@ -80,7 +82,7 @@ def side_mentions(text: str) -> tuple[SideMention, ...]:
 
 def one_sided_anatomy(text: str) -> list[str]:
     """Words that name what lies on one side only, so that a flipped image makes them untrue."""
-    found = [match[0] for match in _SINGLE.finditer(text)]
+    found = [match[0] for match in _SINGLE.finditer(" ".join(text.split()))]
     # Abbreviations are capitals: "ra" and "lad" are not.
     return [words for words in found if words.upper() not in _ABBREVIATIONS or words.isupper()]
 

@@ -17,6 +17,7 @@ SWAPS = [
     ("Bilateral effusions.", "Bilateral effusions."),
     ("Fracture of L1 and L5; L-spine; bright, cleft, upright, leftover.",) * 2,
     ("The tube was left in place right away, all right.",) * 2,
+    ("The tube was left\nin place.",) * 2,
     ("", ""),
 ]
 
@@ -31,6 +32,9 @@ def test_sides_change_places_and_back(text: str, expected: str) -> None:
     "text",
     [
         "Tip in the right atrium.",
+        "Tip in the right\n atrium.",
+        "Enlarged left and right atria.",
+        "Fluid in the minor fissure.",
         "Leads in the right atrium and left ventricle.",
         "The right heart border is obscured.",
         "Right middle lobe opacity.",
