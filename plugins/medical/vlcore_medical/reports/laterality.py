@@ -23,8 +23,8 @@ _LEFT = ("left", "leftward", "leftwards", "l", "lt", "lul", "lll", "levo")
 
 # L1 to L5 are vertebrae; a small l or r is no side; "left in place" and "right away" are no sides either.
 _SIDE = re.compile(
-    r"\b(?P<word>(?i:left|right)(?i:wards?)?|L|R|Lt|LT|Rt|RT|LUL|RUL|LLL|RLL)(?=\b|_)(?![-]?\d)(?!-spine| spine)"
-    r"|\b(?P<curve>(?i:dextro|levo))(?=-?(?i:roto)?-?(?i:scoliosis|curvature|convex))"
+    r"\b(?:(?i:left|right)(?i:wards?)?|L(?!-?\d|[- ]spine)|R|(?i:lt|rt)|LUL|RUL|LLL|RLL)(?=\b|_)"
+    r"|\b(?i:dextro|levo)(?=-?(?i:roto)?-?(?i:scoliosis|curvature|convex))"
     r"|\b(?P<both>(?i:bilateral(?:ly)?|both|bibasilar|bibasal|biapical|bi-?hilar))\b"
 )
 _NO_SIDE = re.compile(
@@ -33,13 +33,14 @@ _NO_SIDE = re.compile(
     r"|\bright (?=away|now|after|before)|\ball right\b",
     re.IGNORECASE,
 )
+_CHAMBER = r"(?:atri(?:um|a|al)|ventric(?:le|les|ular))"
 _SINGLE = re.compile(
-    r"\b(?:left|right)(?:[- ]sided)?(?: \w+)? (?:atri(?:um|a|al)|ventric(?:le|les|ular)|heart|cardiac|aort(?:a|ic)|arch|"
-    r"brachiocephalic|innominate|coronary|middle lobe|hepatic|colic|colon|gastric)\b"
-    r"|\b(?:atri(?:um|a|al)|ventric(?:le|les|ular)) (?:and|or) (?:atri(?:um|a|al)|ventric(?:le|les|ular))\b"
-    r"|\b(?:lingular?|(?:mid|middle)[- ]lobe|RML|azygos|situs|dextrocardia|levocardia|cardiac apex|heart border|(?:minor|horizontal) fissure|"
-    r"cardiac border|liver|spleen|splenic|hepatic|stomach|gastric bubble|gallbladder|cholecystectomy|hepatic flexure|"
-    r"splenic flexure|cavoatrial)\b"
+    rf"\b(?:left|right)(?:[- ]sided)?(?: \w+)? (?:{_CHAMBER}|heart|cardiac|aort(?:a|ic)|arch|brachiocephalic|"
+    r"innominate|coronary|middle lobe|hepatic|colic|colon|gastric)\b"
+    rf"|\b{_CHAMBER} (?:and|or) {_CHAMBER}\b"
+    r"|\b(?:lingular?|(?:mid|middle)[- ]lobe|RML|azygos|situs|dextrocardia|levocardia|cardiac apex|"
+    r"(?:heart|cardiac) border|(?:minor|horizontal) fissure|liver|spleen|splenic|hepatic|stomach|gastric bubble|"
+    r"gallbladder|cholecystectomy|cavoatrial)\b"
     r"|\b(?:LV|RV|LVH|RVH|RA|LAE|RAE|LAD|RCA)\b",
     re.IGNORECASE,
 )

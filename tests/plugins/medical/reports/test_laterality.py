@@ -12,7 +12,7 @@ from vlcore_medical.reports.laterality import UnsafeMirrorError, mirrored, one_s
 SWAPS = [
     ("Right-sided effusion, left lower lobe opacity.", "Left-sided effusion, right lower lobe opacity."),
     ("LEFT greater than right.", "RIGHT greater than left."),
-    ("LLL and RUL opacity, R base, Lt apex", "RLL and LUL opacity, L base, Rt apex"),
+    ("LLL and RUL opacity, R base, Lt apex, rt. hilum", "RLL and LUL opacity, L base, Rt apex, lt. hilum"),
     ("Mild dextroscoliosis, leftward shift.", "Mild levoscoliosis, rightward shift."),
     ("Bilateral effusions.", "Bilateral effusions."),
     ("Fracture of L1 and L5; L-spine; bright, cleft, upright, leftover.",) * 2,
