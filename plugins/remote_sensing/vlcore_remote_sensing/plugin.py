@@ -10,7 +10,7 @@ def register(registries: Registries) -> None:
     """Register readers, prompt sets and commands, by reference."""
     registries.readers.register(
         "remote_sensing/karpathy",
-        "vlcore_remote_sensing.karpathy:read_karpathy",
+        "vlcore_remote_sensing.readers.karpathy:read_karpathy",
         summary="captioned tiles in the layout of RSICD, UCM-Captions and Sydney-Captions",
     )
     registries.prompts.register(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlcore.errors import ConfigurationError, ManifestError
-from vlcore_remote_sensing.karpathy import read_karpathy
+from vlcore_remote_sensing.readers.karpathy import read_karpathy
 
 
 def image(name: str, *captions: str, split: str = "train") -> dict[str, Any]:
@@ -43,6 +43,37 @@ def test_captions_keep_order_and_repetitions_and_the_scene_is_the_label(tmp_path
     assert first.image.path == tmp_path / "airport_1.jpg"
 
 
+@pytest.mark.parametrize("folder", ["RSICD_images", "imgs", "images"])
+def test_images_are_found_in_the_sub_folders_of_the_archives(tmp_path: Path, folder: str) -> None:
+    path = tree(tmp_path, [image("1.tif", "a field .")])
+    (tmp_path / folder).mkdir()
+    (tmp_path / "1.tif").rename(tmp_path / folder / "1.tif")
+    assert read_karpathy(path)[0].image.path == tmp_path / folder / "1.tif"
+    moved = path.rename(tmp_path / folder / "annotations.json")
+    assert read_karpathy(moved, image_root=tmp_path)[0].image.path == tmp_path / folder / "1.tif"
+
+
+def test_raw_counts_where_tokens_are_those_of_another_sentence(tmp_path: Path) -> None:
+    entry = image("airport_1.jpg", "Many planes are parked .")
+    entry["sentences"][0]["tokens"] = ["a", "lake"]
+    (record,) = read_karpathy(tree(tmp_path, [entry]))
+    assert [text.text for text in record.texts] == ["Many planes are parked ."]
+
+
+def test_the_split_valid_of_some_copies_is_val(tmp_path: Path) -> None:
+    images = [image(f"{split}.jpg", "x", split=split) for split in ("train", "valid", "val", "test", "restval")]
+    splits = [record.split for record in read_karpathy(tree(tmp_path, images))]
+    assert splits == ["train", "val", "val", "test", "restval"]
+
+
+def test_a_first_name_that_leads_out_is_reported_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    path = tree(tmp_path / "data", [])
+    path.write_text(json.dumps({"images": [image("../secret_1.jpg", "x")]}))
+    with pytest.raises(ManifestError, match=r"image 1 \(\.\./secret_1\.jpg\): The path .* leads out of"):
+        read_karpathy(path)
+
+
 def test_all_bad_images_are_listed_by_place_and_name(tmp_path: Path) -> None:
     images = [
         image("a_1.jpg", "fine"),
@@ -73,6 +104,8 @@ def test_all_bad_images_are_listed_by_place_and_name(tmp_path: Path) -> None:
         ('{"annotations": []}', "does not hold"),
         ("[]", "does not hold"),
         ('{"images": {}}', "'images' is a dict, not a list"),
+        ('{"annotations": []}', "its keys are ['annotations']"),
+        ("[]", "it is a list"),
         ('{"images": []}', "holds no rows"),
     ],
 )

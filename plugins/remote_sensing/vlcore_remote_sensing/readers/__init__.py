@@ -1,0 +1,1 @@
+"""Readers of remote sensing data sets, one file per layout."""
