@@ -5,34 +5,65 @@ from __future__ import annotations
 from vlcore.plugins import PLUGIN_API_VERSION, Plugin
 from vlcore.registry import Registries
 
+READERS = (
+    ("air_slt", "air_slt:read_air_slt", "sentences with their polygons in large scenes (AIR-SLT)"),
+    ("amfmn", "amfmn:read_amfmn", "captioned tiles in the text form of AMFMN: <split>_caps.txt, <split>_filename.txt"),
+    ("bigearthnet", "bigearthnet:read_bigearthnet", "Sentinel-2 patches with 19 land cover classes, versions 1 and 2"),
+    (
+        "captions_side_files",
+        "captions_side_files:read_captions_side_files",
+        "captioned tiles with translations in captions.<lang>.jsonl beside them",
+    ),
+    ("eurosat_ms", "eurosat_ms:read_eurosat_ms", "Sentinel-2 chips with 13 bands and a class (EuroSAT MS)"),
+    (
+        "karpathy",
+        "karpathy:read_karpathy",
+        "captioned tiles in the layout of RSICD, UCM-Captions and Sydney-Captions",
+    ),
+    ("llava_json", "llava_json:read_llava_json", "conversations about images (GeoChat, VHM, EarthGPT)"),
+    ("nwpu_captions", "nwpu_captions:read_nwpu_captions", "the tiles of RESISC45 with five captions each"),
+    ("rs5m", "rs5m:read_rs5m", "five million captioned images in tars (RS5M)"),
+    ("rs5m_captions", "rs5m:read_rs5m_captions", "lists of images and captions of RS5M in CSV"),
+    ("rsitmd", "rsitmd:read_rsitmd", "captioned tiles with a class (RSITMD)"),
+    ("rsivqa", "rsivqa:read_rsivqa", "questions about images in lines image:question?answer (RSIVQA)"),
+    ("rsvqa", "rsvqa:read_rsvqa", "questions about images in low and high resolution and xBEN (RSVQA)"),
+    (
+        "scene_folders",
+        "scene_folders:read_scene_folders",
+        "one folder a class: EuroSAT RGB, RESISC45, AID, WHU-RS19, RSSCN7, PatternNet",
+    ),
+    ("skyscript", "skyscript:read_skyscript", "images with captions of OpenStreetMap tags in CSV (SkyScript)"),
+    (
+        "skyscript_benchmark",
+        "skyscript:read_skyscript_benchmark",
+        "classification benchmarks in the form of SkyScript: CSV and classnames.txt",
+    ),
+)
+"""Name, function and summary of every reader."""
+
+
+COMMANDS = (
+    ("heatmap", "map how well each place of a scene fits your words"),
+    ("index", "make the tiles of your scenes searchable"),
+    ("search", "find tiles of your scenes by words or by an example"),
+)
+"""Name and summary of every command; its module has its name."""
+
 
 def register(registries: Registries) -> None:
     """Register readers, prompt sets and commands, by reference."""
-    registries.readers.register(
-        "remote_sensing/karpathy",
-        "vlcore_remote_sensing.readers.karpathy:read_karpathy",
-        summary="captioned tiles in the layout of RSICD, UCM-Captions and Sydney-Captions",
-    )
+    for name, target, summary in READERS:
+        registries.readers.register(
+            f"remote_sensing/{name}", f"vlcore_remote_sensing.readers.{target}", summary=summary
+        )
     registries.prompts.register(
         "remote_sensing/aerial",
         "vlcore_remote_sensing.prompts:AERIAL",
         summary="sentences about scenes seen from above",
     )
-    registries.commands.register(
-        "remote-sensing/heatmap",
-        "vlcore_remote_sensing.cli.heatmap:heatmap",
-        summary="map how well each place of a scene fits your words",
-    )
-    registries.commands.register(
-        "remote-sensing/index",
-        "vlcore_remote_sensing.cli.index:index",
-        summary="make the tiles of your scenes searchable",
-    )
-    registries.commands.register(
-        "remote-sensing/search",
-        "vlcore_remote_sensing.cli.search:search",
-        summary="find tiles of your scenes by words or by an example",
-    )
+    for command, summary in COMMANDS:
+        target = f"vlcore_remote_sensing.cli.{command}:{command}"
+        registries.commands.register(f"remote-sensing/{command}", target, summary=summary)
 
 
 PLUGIN = Plugin(
