@@ -13,11 +13,12 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vlcore.data.reader import Row, RowError, json_lines
 from vlcore.data.record import Record, Text
 from vlcore.errors import ConfigurationError, ManifestError, Problem
-from vlcore_remote_sensing.readers.json_file import json_list, read_json
+from vlcore_remote_sensing.readers.json_file import read_json
 from vlcore_remote_sensing.readers.karpathy import read_karpathy
 from vlcore_remote_sensing.readers.left_out import report_left_out
 
@@ -50,11 +51,12 @@ def read_captions_side_files(path: Path | str, image_root: Path | None = None) -
         raise ConfigurationError(
             f"There is no captions.<lang>.jsonl beside {path}. Read it as remote_sensing/karpathy."
         )
-    name = read_json(path).get("dataset")
+    source = read_json(path)
+    name = source.get("dataset")
     if not isinstance(name, str):
         message = f"'dataset' is {name!r}. Write the name that the side files give it."
         raise ManifestError(path, [Problem("the file", message)])
-    sentences = _sentences(path, records)
+    sentences = _sentences(path, source["images"], records)
     translations: dict[str, list[Text]] = defaultdict(list)
     for side_file in side_files:
         for image, text in _translations(side_file, name, sentences):
@@ -67,11 +69,11 @@ def caption_sha1(caption: str) -> str:
     return hashlib.sha1(" ".join(caption.split()).encode(), usedforsecurity=False).hexdigest()
 
 
-def _sentences(path: Path, records: list[Record]) -> _Sentences:
+def _sentences(path: Path, images: list[Any], records: list[Record]) -> _Sentences:
     """Image and caption by `sentid`."""
     found: _Sentences = {}
     problems = []
-    for number, (image, record) in enumerate(zip(json_list(path, "images"), records, strict=True), start=1):
+    for number, (image, record) in enumerate(zip(images, records, strict=True), start=1):
         for sentence, text in zip(image["sentences"], record.texts, strict=True):
             identifier = sentence.get("sentid")
             if not isinstance(identifier, int) or identifier in found:

@@ -19,7 +19,7 @@ def test_the_scenes_may_lie_elsewhere(tmp_path):
     air_slt(tmp_path)
     (tmp_path / "imgs").rename(tmp_path / "scenes")
     assert read_air_slt(tmp_path, tmp_path / "scenes")[0].image.path == tmp_path / "scenes" / "0.jpg"
-    with pytest.raises(ManifestError, match="the image '0.jpg' is not in"):
+    with pytest.raises(ManifestError, match=r"the image '0.jpg' is not in"):
         read_air_slt(tmp_path)
 
 

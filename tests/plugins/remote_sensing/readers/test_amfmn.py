@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from reader_trees import amfmn
 
@@ -56,3 +58,19 @@ def test_bytes_that_are_no_text_and_another_folder_are_told(tmp_path):
         read_amfmn(folder)
     with pytest.raises(ConfigurationError, match=r"has no train_caps\.txt, val_caps\.txt or test_caps\.txt"):
         read_amfmn(tmp_path)
+
+
+def test_the_real_captions_in_this_form(data_root, tmp_path):
+    source = data_root / "remote_sensing" / "rsicd"
+    rows = [json.loads(line) for line in (source / "captions.jsonl").read_text(encoding="utf-8").splitlines()]
+    for split, per_caption in (("train", 1), ("test", 5)):
+        part = [row for row in rows if row["split"] == split]
+        captions = "".join(f"{caption}\n" for row in part for caption in row["captions"])
+        (tmp_path / f"{split}_caps.txt").write_text(captions, encoding="utf-8")
+        (tmp_path / f"{split}_filename.txt").write_text("".join(f"{row['image']}\n" * per_caption for row in part))
+    records = {record.id: record for record in read_amfmn(tmp_path, source)}
+    assert len(records) == len(rows) == 2893
+    for row in rows:
+        record = records[row["image"]]
+        assert [text.text for text in record.texts] == [" ".join(caption.split()) for caption in row["captions"]]
+        assert record.split == row["split"]

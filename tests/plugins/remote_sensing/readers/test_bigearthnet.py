@@ -17,7 +17,7 @@ def test_the_two_nomenclatures():
         "Urban fabric",
         "Marine waters",
     ]
-    with pytest.raises(RowError, match="'Ricefields' is none of BigEarthNet's 43 classes. Did you mean 'Rice fields'"):
+    with pytest.raises(RowError, match=r"'Ricefields' is none of BigEarthNet's 43 classes. Did you mean 'Rice fields'"):
         joined_labels(["Ricefields"])
 
 

@@ -111,5 +111,5 @@ def test_sources_that_cannot_be_joined_are_told(tmp_path):
     assert "image 2 (00623.jpg): the 'sentid' None is no whole number" in str(caught.value)
     del value["dataset"]
     path.write_text(json.dumps(value))
-    with pytest.raises(ManifestError, match="'dataset' is None. Write the name that the side files give it"):
+    with pytest.raises(ManifestError, match=r"'dataset' is None. Write the name that the side files give it"):
         read_captions_side_files(path)

@@ -16,7 +16,7 @@ def test_five_captions_in_order_and_the_class_in_words(tmp_path):
 
 
 def test_odd_characters_are_decomposed(tmp_path):
-    classes = {"airplane": [nwpu_image("airplane_111.jpg", raw="ａ ﬁeld\u00a0of ②  planes")]}
+    classes = {"airplane": [nwpu_image("airplane_111.jpg", raw="\uff41 \ufb01eld\u00a0of ②  planes")]}
     (record,) = read_nwpu_captions(nwpu_captions(tmp_path, classes))
     assert record.texts[0].text == "a field of 2 planes"
     assert record.id == "airplane/airplane_111.jpg"  # which another loader skips

@@ -84,5 +84,5 @@ def test_missing_files_are_told(tmp_path):
     with pytest.raises(ConfigurationError, match=r"LR_split_train_answers\.json is no file"):
         read_rsvqa(tmp_path)
     other = (tmp_path / "LR_split_train_questions.json").rename(tmp_path / "questions.json")
-    with pytest.raises(ConfigurationError, match="'questions.json' is not named"):
+    with pytest.raises(ConfigurationError, match=r"'questions.json' is not named"):
         read_rsvqa(other)
