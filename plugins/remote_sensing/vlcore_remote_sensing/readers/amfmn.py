@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlcore.data.reader import Row, RowError, collect_records, require_file
-from vlcore.data.readers.lines import numbered_lines
+from vlcore.data.reader import Row, RowError, collect_records
 from vlcore.data.record import Record
 from vlcore.errors import ConfigurationError, ManifestError, Problem
 from vlcore_remote_sensing.readers.karpathy import english_caption, scene_of
 from vlcore_remote_sensing.readers.left_out import report_left_out
 from vlcore_remote_sensing.readers.splits import SPLITS
+from vlcore_remote_sensing.readers.text_lines import text_lines
 
 CAPTIONS_PER_IMAGE = 5
 
@@ -54,7 +54,8 @@ def read_amfmn(path: Path | str, image_root: Path | None = None) -> list[Record]
 
 
 def _images(folder: Path, split: str, left_out: Counter[str]) -> Iterator[tuple[str, Any]]:
-    captions, names = _lines(folder / f"{split}_caps.txt"), _lines(folder / f"{split}_filename.txt")
+    # Blank lines are lines too: the place of a caption says whose it is.
+    captions, names = text_lines(folder / f"{split}_caps.txt"), text_lines(folder / f"{split}_filename.txt")
     if len(captions) not in (len(names), CAPTIONS_PER_IMAGE * len(names)) or len(captions) % CAPTIONS_PER_IMAGE:
         message = (
             f"has {len(names):,} lines for {len(captions):,} captions. It needs one a caption, or one for every "
@@ -74,15 +75,6 @@ def _images(folder: Path, split: str, left_out: Counter[str]) -> Iterator[tuple[
         texts = [caption for caption in captions[start : start + CAPTIONS_PER_IMAGE] if caption.strip()]
         left_out["blank captions"] += CAPTIONS_PER_IMAGE - len(texts)
         yield f"{place} ({block[0]})", {"image": block[0], "captions": texts, "split": split}
-
-
-def _lines(path: Path) -> list[str]:
-    """Every line, blank ones too: the place of a caption says whose it is."""
-    require_file(path)
-    lines = list(numbered_lines(path))
-    if problems := [Problem(f"line {number}", str(line)) for number, line in lines if isinstance(line, RowError)]:
-        raise ManifestError(path, problems)
-    return [str(line).strip() for _, line in lines]
 
 
 def _record(row: Row) -> Record:

@@ -21,6 +21,7 @@ from vlcore.data.record import ImageRef, Record, Text
 from vlcore.errors import ConfigurationError
 from vlcore_remote_sensing.readers.csv_table import csv_rows
 from vlcore_remote_sensing.readers.splits import SPLITS
+from vlcore_remote_sensing.readers.text_lines import text_lines
 
 _KINDS = {"a": "area", "w": "way", "n": "node"}
 
@@ -61,14 +62,14 @@ def read_skyscript_benchmark(path: Path | str, image_root: Path | None = None) -
 
     Raises:
         ConfigurationError: if the file or `classnames.txt` does not exist.
-        ManifestError: listing every bad line, and labels that are no class.
+        ManifestError: listing every bad line of either file, and labels that are no class.
     """
     path = Path(path)
     require_file(path)
     names_file = path.parent / "classnames.txt"
     if not names_file.is_file():
         raise ConfigurationError(f"{names_file} is missing. Copy it there: it names the classes of {path.name}.")
-    names = [line.strip() for line in names_file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    names = [line for line in text_lines(names_file) if line]
     split = _split_in(path.stem)
     root = image_root or path.parent
     images = ImageFolder(root)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vlcore.errors import ManifestError, Problem
+from vlcore_remote_sensing.readers.text_lines import text_lines
 
 SPLITS = ("train", "val", "test")
 _OTHER_NAMES = {"valid": "val", "validation": "val"}
@@ -27,7 +28,7 @@ def read_split_lists(folders: Iterable[Path], suffix: str) -> Mapping[str, tuple
         Split and place by name; empty where there are no lists.
 
     Raises:
-        ManifestError: if a name is in two splits, or two lists are for one split.
+        ManifestError: if a name is in two splits, two lists are for one split, or a line is not UTF-8.
     """
     for folder in folders:
         lists = {split: _lists(folder, split, suffix) for split in SPLITS}
@@ -50,9 +51,8 @@ def _read(folder: Path, lists: Mapping[str, list[Path]]) -> dict[str, tuple[str,
             problems.append(Problem(f"split {split!r}", f"has several lists: {names}. Keep those of one data set."))
             continue
         for path in paths:
-            for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-                name = line.partition(",")[0].strip()
-                place = f"{path.name}, line {number}"
+            for number, line in enumerate(text_lines(path), start=1):
+                name, place = line.partition(",")[0].strip(), f"{path.name}, line {number}"
                 if name in found and found[name][0] != split:
                     problems.append(Problem(place, f"{name!r} is also on {found[name][1]}. Remove one of them."))
                 elif name:

@@ -65,6 +65,9 @@ def test_lists_that_do_not_fit_are_told(tmp_path):
     (folder / "eurosat-test.txt").write_text("AnnualCrop_1.jpg\n")
     with pytest.raises(ManifestError, match=r"eurosat-test\.txt, line 1: 'AnnualCrop_1.jpg' is also on eurosat-train"):
         read_scene_folders(folder)
+    (folder / "eurosat-test.txt").write_bytes(b"\xff.jpg\n")
+    with pytest.raises(ManifestError, match=r"eurosat-test\.txt: 1 problem(.|\n)*line 1: byte 1 \(0xFF\) is not UTF-8"):
+        read_scene_folders(folder)
     (folder / "eurosat-test.txt").unlink()
     (folder / "resisc45-train.txt").write_text("AnnualCrop_1.jpg\n")
     with pytest.raises(ManifestError, match=r"split 'train': has several lists: eurosat-train.txt, resisc45-train"):

@@ -96,6 +96,9 @@ def test_labels_that_are_no_class_are_told(tmp_path):
         read_skyscript_benchmark(path)
     assert "line 2: the label '2' is none of the 2 classes of classnames.txt" in str(caught.value)
     assert "line 3: the label 'moon' is none of the 2 classes" in str(caught.value)
+    (tmp_path / "classnames.txt").write_bytes(b"\xff\n")
+    with pytest.raises(ManifestError, match=r"classnames\.txt: 1 problem(.|\n)*line 1: byte 1 \(0xFF\) is not UTF-8"):
+        read_skyscript_benchmark(path)
     (tmp_path / "classnames.txt").unlink()
     with pytest.raises(ConfigurationError, match=r"classnames\.txt is missing\. Copy it there"):
         read_skyscript_benchmark(path)
