@@ -1,6 +1,6 @@
 """The two nomenclatures of BigEarthNet: 43 classes of CORINE Land Cover and the 19 that they were joined into.
 
-Source: G. Sumbul et al., BigEarthNet-MM, arXiv 2105.07921, table 1.
+Source: G. Sumbul et al., BigEarthNet-MM, arXiv 2105.07921.
 """
 
 from __future__ import annotations
