@@ -5,14 +5,21 @@ from __future__ import annotations
 from vlcore.plugins import PLUGIN_API_VERSION, Plugin
 from vlcore.registry import Registries
 
+_READERS = {
+    "covid_cxr": "chest X-rays with clinical notes (covid-chestxray), grouped by patient",
+    "pathvqa": "questions about images of pathology textbooks (PathVQA), grouped by image",
+    "slake": "questions in English and Chinese about radiology images (SLAKE), grouped by image",
+    "vqa_med": "questions about images of MedPix (VQA-Med 2019), grouped by image",
+    "vqa_rad": "questions of clinicians about radiology images (VQA-RAD), grouped by image",
+}
+"""Names and summaries; `medical/<name>` is `read_<name>` of the module `readers.<name>`."""
+
 
 def register(registries: Registries) -> None:
     """Register readers, prompt sets and commands, by reference."""
-    registries.readers.register(
-        "medical/covid_cxr",
-        "vlcore_medical.covid_cxr:read_covid_cxr",
-        summary="chest X-rays with clinical notes (covid-chestxray), grouped by patient",
-    )
+    for name, summary in _READERS.items():
+        target = f"vlcore_medical.readers.{name}:read_{name}"
+        registries.readers.register(f"medical/{name}", target, summary=summary)
     registries.prompts.register(
         "medical/chest_xray",
         "vlcore_medical.prompts:CHEST_XRAY",

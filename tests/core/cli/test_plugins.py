@@ -43,7 +43,8 @@ def test_json_holds_messages_names_and_tracebacks(capsys: pytest.CaptureFixture[
     assert found["plugin_api"] == 1
     bundled = {one["name"]: one for one in found["plugins"] if one["distribution"] == "vlcore"}
     assert set(bundled) == {"medical", "remote_sensing", "surgical", "comics"}
-    assert bundled["medical"]["registers"] == {"readers": ["medical/covid_cxr"], "prompts": ["medical/chest_xray"]}
+    assert "medical/covid_cxr" in bundled["medical"]["registers"]["readers"]
+    assert bundled["medical"]["registers"]["prompts"] == ["medical/chest_xray"]
     assert bundled["comics"]["traceback"] == ""
     assert bundled["comics"]["state"] in ("ok", "needs extra")
 

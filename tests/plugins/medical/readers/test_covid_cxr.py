@@ -11,7 +11,7 @@ import pytest
 
 from vlcore.data.record import Text
 from vlcore.errors import ConfigurationError, ManifestError
-from vlcore_medical.covid_cxr import read_covid_cxr
+from vlcore_medical.readers.covid_cxr import read_covid_cxr
 
 ROW = {
     "image": "images/a.jpg",
@@ -29,7 +29,8 @@ ROW = {
 
 
 def tree(folder: Path, *rows: dict[str, Any] | str) -> Path:
-    """Write a data set; images named by rows are made."""
+    """Write a data set, of one row if none is given; images named by rows are made."""
+    rows = rows or (ROW,)
     (folder / "images").mkdir(exist_ok=True)
     for row in rows:
         if isinstance(row, dict) and ".." not in str(row.get("image", "..")) and "gone" not in row["image"]:
