@@ -7,7 +7,10 @@ from vlcore.registry import Registries
 
 _READERS = {
     "covid_cxr": "chest X-rays with clinical notes (covid-chestxray), grouped by patient",
+    "mimic_cxr": "chest X-rays with reports (MIMIC-CXR and -JPG), grouped by patient, prior studies known",
+    "open_i": "chest X-rays with reports (Open-I, IU X-Ray), grouped by report",
     "pathvqa": "questions about images of pathology textbooks (PathVQA), grouped by image",
+    "r2gen": "chest X-rays with reports in R2Gen's annotation.json, grouped by patient or report",
     "slake": "questions in English and Chinese about radiology images (SLAKE), grouped by image",
     "vqa_med": "questions about images of MedPix (VQA-Med 2019), grouped by image",
     "vqa_rad": "questions of clinicians about radiology images (VQA-RAD), grouped by image",
@@ -36,7 +39,7 @@ PLUGIN = Plugin(
     name="medical",
     register=register,
     api_version=PLUGIN_API_VERSION,
-    requires=("pydicom",),
+    requires=("pydicom", "defusedxml"),
     extra="medical",
     summary="chest X-rays and reports",
 )

@@ -36,17 +36,17 @@ def without_leaks(path: Path, records: list[Record]) -> list[Record]:
     test = {record.group for record in records if record.split == "test"} - {None}
     held_out = {"val": test, "train": test | {record.group for record in records if record.split == "val"} - {None}}
     kept = [record for record in records if record.group not in held_out.get(record.split or "", ())]
-    count_left_out(path, {"records of train or val whose group is also held out": len(records) - len(kept)})
+    tell_counts(path, {"records of train or val left out, whose group is also held out": len(records) - len(kept)})
     return kept
 
 
-def count_left_out(path: Path, counts: Mapping[str, int]) -> None:
-    """Warn of everything that a reader left out.
+def tell_counts(path: Path, counts: Mapping[str, int]) -> None:
+    """Warn of everything that a reader left out or found missing.
 
     Args:
         path: source.
-        counts: by what was left out, in words; what was not met is not told.
+        counts: by what was met, in words; what was not met is not told.
     """
     told = [f"{count} {what}" for what, count in counts.items() if count]
     if told:
-        warnings.warn(f"{path}: left out {'; '.join(told)}.", stacklevel=3)
+        warnings.warn(f"{path}: {'; '.join(told)}.", stacklevel=3)

@@ -68,7 +68,7 @@ def test_the_original_layout_with_its_mixed_types(tmp_path: Path) -> None:
 
 
 def test_strict_leaves_out_training_questions_about_images_of_test(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="left out 1 records of train or val whose group is also held out"):
+    with pytest.warns(UserWarning, match="1 records of train or val left out, whose group is also held out"):
         records = read_vqa_rad(tree(tmp_path), protocol="strict")
     assert [record.id for record in records] == ["5", "7"]
 
