@@ -7,10 +7,13 @@ from vlcore.registry import Registries
 
 _READERS = {
     "covid_cxr": "chest X-rays with clinical notes (covid-chestxray), grouped by patient",
+    "medicat": "figures of articles with captions and references (MedICaT), grouped by article",
     "mimic_cxr": "chest X-rays with reports (MIMIC-CXR and -JPG), grouped by patient, prior studies known",
     "open_i": "chest X-rays with reports (Open-I, IU X-Ray), grouped by report",
     "pathvqa": "questions about images of pathology textbooks (PathVQA), grouped by image",
+    "pmc_oa": "figures of open-access articles with captions (PMC-OA), grouped by article",
     "r2gen": "chest X-rays with reports in R2Gen's annotation.json, grouped by patient or report",
+    "roco": "figures of articles with captions and concepts (ROCO, ROCOv2), grouped by article",
     "slake": "questions in English and Chinese about radiology images (SLAKE), grouped by image",
     "vqa_med": "questions about images of MedPix (VQA-Med 2019), grouped by image",
     "vqa_rad": "questions of clinicians about radiology images (VQA-RAD), grouped by image",
