@@ -6,16 +6,20 @@ from vlcore.plugins import PLUGIN_API_VERSION, Plugin
 from vlcore.registry import Registries
 
 _READERS = {
+    "brats": "MRI of brain tumours in four modalities with masks (BraTS), grouped by patient",
     "chexpert": "chest X-rays with 14 observations, uncertain ones apart (CheXpert), grouped by patient",
     "chexpert_plus": "chest X-rays with reports in sections (CheXpert Plus), grouped by patient",
     "covid_cxr": "chest X-rays with clinical notes (covid-chestxray), grouped by patient",
     "medicat": "figures of articles with captions and references (MedICaT), grouped by article",
+    "medmnist": "small standardised images with labels (MedMNIST)",
     "mimic_cxr": "chest X-rays with reports (MIMIC-CXR and -JPG), grouped by patient, prior studies known",
+    "msd": "volumes with masks (Medical Segmentation Decathlon, MONAI's dataset.json)",
     "nih_chest_xray": "chest X-rays with labels and the official split (NIH ChestX-ray14), grouped by patient",
     "open_i": "chest X-rays with reports (Open-I, IU X-Ray), grouped by report",
     "padchest": "chest X-rays with Spanish reports and findings (PadChest), grouped by patient",
     "pathvqa": "questions about images of pathology textbooks (PathVQA), grouped by image",
     "pmc_oa": "figures of open-access articles with captions (PMC-OA), grouped by article",
+    "qata_mosmed": "images with masks and descriptions of infected lungs (QaTa-COV19, MosMedData+)",
     "r2gen": "chest X-rays with reports in R2Gen's annotation.json, grouped by patient or report",
     "roco": "figures of articles with captions and concepts (ROCO, ROCOv2), grouped by article",
     "siim": "chest X-rays with run-length encoded masks of pneumothorax (SIIM-ACR)",
@@ -47,7 +51,7 @@ PLUGIN = Plugin(
     name="medical",
     register=register,
     api_version=PLUGIN_API_VERSION,
-    requires=("pydicom", "defusedxml"),
+    requires=("pydicom", "defusedxml", "openpyxl"),
     extra="medical",
     summary="chest X-rays and reports",
 )
