@@ -11,8 +11,9 @@ arXiv 1901.07042.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,7 @@ def read_mimic_cxr(
     path = Path(path)
     require_folder(path, "the tables of MIMIC-CXR, such as mimic-cxr-2.0.0-split.csv.gz")
     images = image_root or path
+    reports = report_root or images
     source = _table(path, "mimic-cxr-*-split") or _table(path, "cxr-record-list")
     if source is None:
         raise ConfigurationError(f"{path} holds neither mimic-cxr-2.0.0-split.csv.gz nor cxr-record-list.csv.gz.")
@@ -75,11 +77,12 @@ def read_mimic_cxr(
             Exposure(_stem(one), one["subject_id"], one["study_id"], _time(metadata.get(one["dicom_id"], {})))
             for one in known
         ),
-        reports=report_root or images,
+        # The images of a study follow each other and share one report.
+        report=lru_cache(maxsize=64)(partial(read_report, reports)),
     )
     records = collect_records(source, rows, images, release.record)
     unread = sum(not any(text.kind == "report" for text in record.texts) for record in records)
-    tell_counts(source, {f"of {len(records)} images without a report in {release.reports}": unread})
+    tell_counts(source, {f"of {len(records)} images without a report in {reports}": unread})
     return records
 
 
@@ -89,7 +92,7 @@ class _Release:
     labels: _Tables
     sections: _Tables
     studies: Studies
-    reports: Path
+    report: Callable[[str], str | None]
 
     def record(self, row: Row) -> Record:
         patient, study, dicom = (row.get(key, str) for key in _KEYS)
@@ -108,7 +111,7 @@ class _Release:
             "prior_study": prior,
             "prior_images": [f"{other}{suffix}" for other in self.studies.images(prior)] if prior else [],
         }
-        report = read_report(self.reports, f"{_folder(patient)}/s{study}.txt")
+        report = self.report(f"{_folder(patient)}/s{study}.txt")
         sections = self.sections.get(f"s{study}", {})
         return Record(
             id=dicom,

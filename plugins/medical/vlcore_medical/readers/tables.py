@@ -39,7 +39,8 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, Any]]:
                 raise ManifestError(path, [Problem("line 1", message)])
             line = table.line_num + 1
             for cells in table:
-                yield f"line {line}", _row(header, cells)
+                if cells:  # a blank line has none
+                    yield f"line {line}", _row(header, cells)
                 line = table.line_num + 1
         except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
             message = f"is no CSV in UTF-8: {error}. Download the file again."

@@ -160,6 +160,7 @@ def test_the_real_questions(data_root: Path) -> None:
     def images(records: list[Any], split: str) -> set[str]:
         return {record.group for record in records if record.split == split}
 
+    assert len(images(paper, "test")) == 203
     assert len(images(paper, "test") & images(paper, "train")) == 202
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         assert not images(strict, one) & images(strict, other)
