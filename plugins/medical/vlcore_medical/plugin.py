@@ -53,5 +53,5 @@ PLUGIN = Plugin(
     api_version=PLUGIN_API_VERSION,
     requires=("pydicom", "defusedxml", "openpyxl"),
     extra="medical",
-    summary="chest X-rays and reports",
+    summary="medical images with reports, questions, labels and masks",
 )
