@@ -5,23 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vlcore.data.reader import RowError
+from vlcore_medical.reports.findings import CHEXPERT, NO_FINDING
 
-CHEXPERT = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
+OBSERVATIONS = (NO_FINDING, *CHEXPERT)
 """In the order of arXiv 1901.07031, table 1."""
 
 
@@ -32,7 +18,7 @@ def findings(cells: Mapping[str, str]) -> dict[str, int]:
         RowError: if a cell is another number or no number.
     """
     labels = {}
-    for name in CHEXPERT:
+    for name in OBSERVATIONS:
         if cell := cells.get(name, "").strip():
             try:
                 value = float(cell)

@@ -8,10 +8,10 @@ import pytest
 
 from vlcore.errors import ConfigurationError, ManifestError
 from vlcore_medical.readers.chexpert import read_chexpert
-from vlcore_medical.readers.findings import CHEXPERT
+from vlcore_medical.readers.findings import OBSERVATIONS
 
-HEADER = f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(CHEXPERT)}"
-EMPTY = "," * (len(CHEXPERT) - 2)
+HEADER = f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(OBSERVATIONS)}"
+EMPTY = "," * (len(OBSERVATIONS) - 2)
 PREFIX = "CheXpert-v1.0-small/"
 
 
