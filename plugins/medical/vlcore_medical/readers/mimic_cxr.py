@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from vlcore.data.reader import Row, RowError, collect_records
 from vlcore.data.record import Record, Text
-from vlcore.errors import ConfigurationError, ManifestError, Problem
+from vlcore.errors import ConfigurationError
 from vlcore_medical.readers.findings import findings
 from vlcore_medical.readers.images import find_image
 from vlcore_medical.readers.protocol import SPLITS, check_choice, tell_counts
 from vlcore_medical.readers.reports import read_report
 from vlcore_medical.readers.studies import Exposure, Studies
-from vlcore_medical.readers.tables import csv_rows, require_folder
+from vlcore_medical.readers.tables import csv_by_key, csv_rows, require_folder
 
 SECTIONS = ("findings", "impression", "last_paragraph", "comparison")
 """What `mimic_cxr_sectioned.csv` separates."""
@@ -151,17 +151,4 @@ def _table(folder: Path, name: str) -> Path | None:
 def _keyed(folder: Path, name: str, key: str) -> _Tables:
     """Rows of a table by one of its columns; none if the release has no such table."""
     path = _table(folder, name)
-    if path is None:
-        return {}
-    found: dict[str, Mapping[str, str]] = {}
-    problems = []
-    for place, values in csv_rows(path, [key]):
-        if isinstance(values, RowError):
-            problems.append(Problem(place, str(values)))
-        elif (name := values.get(key)) is None or name in found:
-            problems.append(Problem(place, f"{key!r} is {name!r}. It must be there, and once only."))
-        else:
-            found[name] = values
-    if problems:
-        raise ManifestError(path, problems)
-    return found
+    return {} if path is None else csv_by_key(path, key)

@@ -18,11 +18,11 @@ from typing import Any, Literal
 from vlcore.data.reader import Row, RowError, collect_records
 from vlcore.data.readers.lines import numbered_lines
 from vlcore.data.record import Record
-from vlcore.errors import ConfigurationError
+from vlcore.errors import ConfigurationError, ManifestError, Problem
 from vlcore_medical.readers.captions import caption
 from vlcore_medical.readers.images import find_image
 from vlcore_medical.readers.protocol import SPLITS, Protocol, check_choice, tell_counts, without_leaks
-from vlcore_medical.readers.tables import csv_rows, in_file, require_folder
+from vlcore_medical.readers.tables import csv_by_key, csv_rows, in_file, require_folder
 
 Kind = Literal["radiology", "non-radiology"]
 _LISTS = ("keywords", "cuis", "semtypes")
@@ -64,7 +64,11 @@ def read_roco(path: Path | str, kind: Kind = "radiology", protocol: Protocol = "
     if rows and not here:
         raise ConfigurationError(f"{root}: none of the {len(rows)} images is there. Download them, by dlinks.txt.")
     records = collect_records(path, here, root, _first)
-    tell_counts(path, {f"of {len(rows)} figures left out, whose image is not there": len(rows) - len(here)})
+    counts = {
+        f"of {len(rows)} figures left out, whose image is not there": len(rows) - len(here),
+        "figures whose article is not known": sum(record.group is None for record in records),
+    }
+    tell_counts(path, counts)
     return records if protocol == "paper" else without_leaks(path, records)
 
 
@@ -89,7 +93,9 @@ def _first_rows(root: Path, folder: Path) -> Iterator[tuple[str, Any]]:
 def _tabbed(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Lists by the id before the first tab; none if there is no such file."""
     if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for number, line in numbered_lines(path):
+            if isinstance(line, RowError):
+                raise ManifestError(path, [Problem(f"line {number}", str(line))])
             name, *values = [cell.strip() for cell in line.split("\t")]
             yield name, [value for value in values if value]
 
@@ -97,8 +103,8 @@ def _tabbed(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _articles(folder: Path) -> Mapping[str, str]:
     """Article of each figure, by the licences or else the addresses that it was downloaded from."""
     if (folder / "licences.txt").is_file():
-        rows = csv_rows(folder / "licences.txt", ["ROCO_ID", "PMC_ID"])
-        return {one["ROCO_ID"]: one["PMC_ID"] for _, one in rows if isinstance(one, dict) and "PMC_ID" in one}
+        rows = csv_by_key(folder / "licences.txt", "ROCO_ID", ["PMC_ID"])
+        return {name: one["PMC_ID"] for name, one in rows.items() if "PMC_ID" in one}
     links = ((name, re.search(r"PMC\d+", " ".join(cells))) for name, cells in _tabbed(folder / "dlinks.txt"))
     return {name: match[0] for name, match in links if match}
 
@@ -117,8 +123,8 @@ def _first(row: Row) -> Record:
 def _second_rows(path: Path) -> Iterator[tuple[str, Any]]:
     name = path.name.removesuffix("_captions.csv")
     table = path.with_name(f"{name}_concepts.csv")
-    rows = csv_rows(table, ["ID", "CUIs"]) if table.is_file() else ()
-    concepts = {one["ID"]: one.get("CUIs", "") for _, one in rows if isinstance(one, dict) and "ID" in one}
+    rows = csv_by_key(table, "ID", ["CUIs"]) if table.is_file() else {}
+    concepts = {key: one.get("CUIs", "") for key, one in rows.items()}
     for place, values in in_file(path, csv_rows(path, ["ID", "Caption"]), folder=name, split=SPLITS.get(name, name)):
         yield place, values if isinstance(values, RowError) else {**values, "CUIs": concepts.get(values.get("ID"), "")}
 

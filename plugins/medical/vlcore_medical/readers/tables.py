@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,30 @@ def csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, Any]]:
         except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
             message = f"is no CSV in UTF-8: {error}. Download the file again."
             raise ManifestError(path, [Problem(f"line {table.line_num + 1}", message)]) from None
+
+
+def csv_by_key(path: Path, key: str, columns: Iterable[str] = ()) -> dict[str, Mapping[str, str]]:
+    """Rows of a CSV file by one of its columns.
+
+    Args:
+        path: of the file.
+        key: the column.
+        columns: others that must be there.
+
+    Raises:
+        ConfigurationError: if the file does not exist.
+        ManifestError: listing every bad row, and those whose key is empty or comes again with other values.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    problems = []
+    for place, values in csv_rows(path, [key, *columns]):
+        if isinstance(values, RowError):
+            problems.append(Problem(place, str(values)))
+        elif (name := values.get(key)) is None or found.setdefault(name, values) != values:
+            problems.append(Problem(place, f"{key!r} is {name!r}. It must be there, and with one row only."))
+    if problems:
+        raise ManifestError(path, problems)
+    return found
 
 
 def _row(header: list[str], cells: list[str]) -> dict[str, str] | RowError:

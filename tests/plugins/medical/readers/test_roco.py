@@ -82,7 +82,21 @@ def test_articles_come_from_the_addresses_where_there_are_no_licences(tmp_path: 
     assert [record.group for record in read_roco(path)] == ["PMC1", "PMC2", "PMC4", "PMC1"]
     for file in path.rglob("dlinks.txt"):
         file.unlink()
-    assert {record.group for record in read_roco(path)} == {None}
+    with pytest.warns(UserWarning, match="4 figures whose article is not known"):
+        assert {record.group for record in read_roco(path)} == {None}
+
+
+def test_bad_lines_beside_the_captions_are_told(tmp_path: Path) -> None:
+    home = tree(tmp_path) / "data" / "train" / "radiology"
+    (home / "licences.txt").write_text("ROCO_ID,PMC_ID,CC\nROCO_00001,PMC1\nROCO_00002,PMC2,x\nROCO_00002,PMC3,x\n")
+    with pytest.raises(ManifestError) as caught:
+        read_roco(tmp_path)
+    assert "line 2: has 2 cells where the header has 3" in str(caught.value)
+    assert "line 4: 'ROCO_ID' is 'ROCO_00002'. It must be there, and with one row only." in str(caught.value)
+    (home / "licences.txt").unlink()
+    (home / "keywords.txt").write_bytes(b"ROCO_00001\t\xff\n")
+    with pytest.raises(ManifestError, match=r"keywords.txt: .*\n  line 1: byte 12 \(0xFF\) is not UTF-8"):
+        read_roco(tmp_path)
 
 
 def test_images_that_vanished_are_counted(tmp_path: Path) -> None:
