@@ -1,0 +1,325 @@
+"""Rendering against a reference written from the standard, on synthetic and real files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+
+from vlcore.errors import ConfigurationError, MissingDependencyError, UnknownNameError
+from vlcore_medical.dicom.image import DicomError, open_dicom
+from vlcore_medical.dicom.modality import physical_values
+from vlcore_medical.dicom.render import render, render_frames
+
+
+def reference(path: Path) -> np.ndarray:
+    """The first frame of a monochrome file, pixel by pixel as PS3.3 C.11 writes it, in 0 … 255."""
+    dataset = pydicom.dcmread(path)
+    stored = pixel_array(dataset)
+    stored = (stored[0] if stored.ndim == 3 else stored).astype(float)
+    group = dataset
+    if "SharedFunctionalGroupsSequence" in dataset:
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        group = Dataset()
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            if name in shared:
+                group.update(shared[name][0])
+    if "ModalityLUTSequence" in dataset:
+        table = dataset.ModalityLUTSequence[0]
+        count, first, _ = table.LUTDescriptor
+        data = table.LUTData
+        data = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.array(data)
+        values = np.vectorize(lambda x: data[int(min(max(x - first, 0), (count or 65536) - 1))])(stored).astype(float)
+    else:
+        values = stored * float(group.get("RescaleSlope", 1)) + float(group.get("RescaleIntercept", 0))
+    if "WindowCenter" in group:
+        c, w = (np.atleast_1d(group[name].value)[0] for name in ("WindowCenter", "WindowWidth"))
+        c, w = float(c), float(w)
+        shown = np.piecewise(
+            values,
+            [values <= c - 0.5 - (w - 1) / 2, values > c - 0.5 + (w - 1) / 2],
+            [0.0, 1.0, lambda x: (x - (c - 0.5)) / (w - 1) + 0.5],
+        )
+    else:
+        shown = (values - values.min()) / (values.max() - values.min())
+    return 255 * (1 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown)
+
+
+def test_every_real_monochrome_file_is_as_the_standard_has_it(data_root: Path) -> None:
+    seen = 0
+    for path in sorted((data_root / "medical" / "dicom").glob("*.dcm")):
+        image = open_dicom(path)
+        if image.dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
+            continue
+        picture = render(image)
+        assert np.corrcoef(picture.ravel(), reference(path).ravel())[0, 1] >= 0.999, path.name
+        assert np.abs(picture - reference(path)).max() <= 1, path.name
+        seen += 1
+    assert seen == 13
+
+
+def test_one_x_ray_and_its_monochrome1_twin_are_exact_inverses(data_root: Path) -> None:
+    folder = data_root / "medical" / "dicom"
+    (twin,) = folder.glob("1.2.276.*.dcm")
+    assert (render(open_dicom(folder / "Fake_MONOHR1.dcm")) == 255 - render(open_dicom(twin))).all()
+
+
+def test_real_monochrome1_shows_bone_bright_on_a_dark_ground(data_root: Path) -> None:
+    image = open_dicom(data_root / "medical" / "dicom" / "RG3_J2KR.dcm")
+    stored = pixel_array(image.dataset)
+    picture = render(image).astype(float)
+    assert np.corrcoef(stored.ravel(), picture.ravel())[0, 1] < -0.9
+
+
+def test_every_real_colour_file_renders(data_root: Path) -> None:
+    shapes = {
+        "HTJ2K_08_RGB": (480, 640, 3),
+        "OBXXXX1A_rle": (600, 800, 3),
+        "US1_J2KI": (480, 640, 3),
+        "color-px": (120, 256, 3),
+    }
+    for name, shape in shapes.items():
+        picture = render(open_dicom(data_root / "medical" / "dicom" / f"{name}.dcm"))
+        assert (picture.shape, picture.dtype) == (shape, np.uint8)
+        assert picture.std() > 10
+
+
+def test_hounsfield_units_of_a_real_ct_and_its_padding(data_root: Path) -> None:
+    image = open_dicom(data_root / "medical" / "dicom" / "693_J2KR.dcm")
+    values, unit = physical_values(image)
+    stored = pixel_array(image.dataset)
+    assert (values.shape, values.dtype, unit) == ((512, 512), np.float32, "HU")
+    assert np.array_equal(np.isnan(values), stored == -2000)
+    assert (values[stored != -2000] == stored[stored != -2000] - 1024).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "formula"),
+    [
+        ("LINEAR", lambda x: 0 if x <= 0.5 else 1 if x > 9.5 else (x - 5) / 9 + 0.5),
+        ("LINEAR_EXACT", lambda x: 0 if x <= 0.5 else 1 if x > 10.5 else (x - 5.5) / 10 + 0.5),
+        ("SIGMOID", lambda x: 1 / (1 + np.exp(-4 * (x - 5.5) / 10))),
+        (None, lambda x: 0 if x <= 0.5 else 1 if x > 9.5 else (x - 5) / 9 + 0.5),
+    ],
+)
+def test_every_voi_function(make_dicom, function: str | None, formula: Callable[[float], float]) -> None:
+    image = open_dicom(make_dicom(WindowCenter=5.5, WindowWidth=10, VOILUTFunction=function))
+    expected = [[round(255 * formula(4 * row + column)) for column in range(4)] for row in range(3)]
+    assert render(image).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inverted"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME2"}, False),
+        ({"PhotometricInterpretation": "MONOCHROME2", "PresentationLUTShape": "IDENTITY"}, False),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME2", "PresentationLUTShape": "INVERSE"}, True),
+    ],
+)
+def test_inversion_comes_last(make_dicom, attributes: dict[str, str], inverted: bool) -> None:
+    # A window off the middle: inverting the stored values first would cut at the wrong end.
+    options = {"BitsStored": 12, "WindowCenter": 3, "WindowWidth": 4}
+    plain = render(open_dicom(make_dicom("plain.dcm", **options)))
+    picture = render(open_dicom(make_dicom("b.dcm", **options, **attributes)))
+    assert (picture == (255 - plain if inverted else plain)).all()
+    assert 0 < plain.ravel()[2] < 255 == plain.ravel()[5]
+
+
+def test_views_are_chosen_by_number_name_or_value(make_dicom, lut_item) -> None:
+    pixels = np.array([[0, 800, 1024, 1064, 1424]], dtype=np.uint16)
+    image = open_dicom(
+        make_dicom(
+            pixels=pixels,
+            Modality="CT",
+            RescaleSlope=1,
+            RescaleIntercept=-1024,
+            WindowCenter=[40, -600],
+            WindowWidth=[400, 1500],
+            VOILUTSequence=[lut_item(-1024, 8, [255] * 1000 + [0] * 1500)],
+        )
+    )
+    assert render(image).tolist() == [[255, 255, 0, 0, 0]]
+    assert render(image, window=1).tolist() == render(image, window=(40, 400)).tolist() == [[0, 0, 102, 128, 255]]
+    assert render(image, window=2).tolist() == render(image, window="lung").tolist()
+    with pytest.raises(ConfigurationError, match=r"There is no window 3: this image has 3 of its own"):
+        render(image, window=3)
+    with pytest.raises(UnknownNameError, match=r"There is no CT window named 'lungs'. Did you mean lung"):
+        render(image, window="lungs")
+    with pytest.raises(ConfigurationError, match=r"window=\(40, 0\): the window width is 0. It must be at least 1"):
+        render(image, window=(40, 0))
+
+
+def test_a_ct_window_needs_hounsfield_units(make_dicom) -> None:
+    with pytest.raises(ConfigurationError, match="is in Hounsfield units, and this image is in no unit"):
+        render(open_dicom(make_dicom()), window="lung")
+
+
+def test_lookup_tables_of_12_bits_signed_input_and_8_bit_pixels(make_dicom, lut_item) -> None:
+    signed = np.array([[-3, -1, 0, 1, 32767]], dtype=np.int16)
+    table = lut_item(-1, 12, [100, 200, 4095], ModalityLUTType="OD")
+    values, unit = physical_values(open_dicom(make_dicom(pixels=signed, ModalityLUTSequence=[table])))
+    assert (values.tolist(), unit) == ([[100, 100, 200, 4095, 4095]], "OD")
+    bytes_ = np.array([[0, 10, 250, 255]], dtype=np.uint8)
+    long = lut_item(0, 16, list(range(0, 1000 * 65, 65)), ModalityLUTType="US")
+    values, unit = physical_values(open_dicom(make_dicom(pixels=bytes_, ModalityLUTSequence=[long])))
+    assert (values.tolist(), unit) == ([[0, 650, 16250, 16575]], "")
+
+
+def test_the_first_value_of_a_table_is_negative_where_values_are(make_dicom, lut_item) -> None:
+    pixels = np.array([[0, 1, 2, 3]], dtype=np.uint16)
+    options = {"pixels": pixels, "RescaleSlope": 1, "RescaleIntercept": -2}
+    table = lut_item(2**16 - 2, 8, [10, 20, 30, 40])
+    assert render(open_dicom(make_dicom(VOILUTSequence=[table], **options))).tolist() == [[10, 20, 30, 40]]
+
+
+def test_entries_of_8_bits_come_two_to_a_word(make_dicom, lut_item) -> None:
+    table = lut_item(0, 8, [0x0A14, 0x1E28, 0x0032])
+    table.LUTDescriptor = [5, 0, 8]
+    pixels = np.array([[0, 1, 2, 3, 4]], dtype=np.uint16)
+    image = open_dicom(make_dicom(pixels=pixels, VOILUTSequence=[table]))
+    assert render(image).tolist() == [[0x14, 0x0A, 0x28, 0x1E, 0x32]]
+
+
+def test_a_negative_slope_does_not_turn_the_picture_over_twice(make_dicom) -> None:
+    pixels = np.array([[0, 50, 100]], dtype=np.uint16)
+    options = {"RescaleSlope": -1, "RescaleIntercept": 100, "WindowCenter": 50, "WindowWidth": 100}
+    assert render(open_dicom(make_dicom(pixels=pixels, VOILUTFunction="LINEAR_EXACT", **options))).tolist() == [
+        [255, 128, 0]
+    ]
+
+
+def test_padding_is_black_in_either_polarity_and_does_not_count(make_dicom) -> None:
+    pixels = np.array([[-2000, -1999, 0, 100]], dtype=np.int16)
+    options = {"pixels": pixels, "PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990}
+    assert render(open_dicom(make_dicom(**options))).tolist() == [[0, 0, 0, 255]]
+    inverse = make_dicom(PhotometricInterpretation="MONOCHROME1", **options)
+    assert render(open_dicom(inverse)).tolist() == [[0, 0, 255, 0]]
+
+
+def test_functional_groups_hold_their_own_rescale_and_window(make_dicom) -> None:
+    def groups(center: float, slope: float) -> Dataset:
+        voi, transform, group = Dataset(), Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth = center, 10
+        transform.RescaleSlope, transform.RescaleIntercept, transform.RescaleType = slope, 0, "HU"
+        group.FrameVOILUTSequence, group.PixelValueTransformationSequence = [voi], [transform]
+        return group
+
+    pixels = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) % 12
+    image = open_dicom(
+        make_dicom(
+            pixels=pixels,
+            NumberOfFrames=2,
+            PerFrameFunctionalGroupsSequence=[groups(5, 1), Dataset()],
+            SharedFunctionalGroupsSequence=[groups(10, 2)],
+        )
+    )
+    first, second = render_frames(image)
+    assert (first == render(image, window=(5, 10))).all()
+    assert (second == render(image, 1, window=(10, 10))).all()
+    assert physical_values(image, 1)[0].max() == 22
+    with pytest.raises(DicomError, match=r"has no frame 2. Its frames are 0 to 1"):
+        render(image, 2)
+
+
+def test_frames_come_one_by_one(make_dicom, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = open_dicom(make_dicom(pixels=np.zeros((5, 3, 4), dtype=np.uint8), NumberOfFrames=5))
+    frames = render_frames(image, frames=[3, 1])
+    image.dataset.WindowCenter, image.dataset.WindowWidth = 0, 1
+    assert [frame.shape for frame in frames] == [(3, 4), (3, 4)]
+
+
+def test_colours_of_8_and_16_bits(make_dicom) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert (render(open_dicom(make_dicom(pixels=pixels))) == pixels).all()
+    deep = pixels.astype(np.uint16) * 257
+    assert (render(open_dicom(make_dicom(pixels=deep))) == pixels).all()
+
+
+def test_ybr_becomes_rgb(make_dicom) -> None:
+    # PS3.3 C.7.6.3.1.2: red is Y 76.245, Cb 84.972, Cr 255.5 of 255.
+    pixels = np.broadcast_to(np.array([76, 85, 255], dtype=np.uint8), (2, 4, 3))
+    picture = render(open_dicom(make_dicom(pixels=pixels, PhotometricInterpretation="YBR_FULL")))
+    assert np.abs(picture.astype(int) - [254, 0, 0]).max() <= 1
+
+
+def test_a_palette_keeps_values_beyond_its_end(make_dicom) -> None:
+    table = {
+        f"{colour}PaletteColorLookupTable{part}": value
+        for colour, data in (("Red", [1, 2, 3, 4]), ("Green", [5, 6, 7, 8]), ("Blue", [9, 10, 11, 12]))
+        for part, value in (("Descriptor", [4, 1, 8]), ("Data", bytes(data)))
+    }
+    pixels = np.array([[0, 1, 4, 700]], dtype=np.uint16)
+    image = open_dicom(make_dicom(pixels=pixels, PhotometricInterpretation="PALETTE COLOR", **table))
+    assert render(image).tolist() == [[[1, 5, 9], [1, 5, 9], [4, 8, 12], [4, 8, 12]]]
+
+
+def test_overlays_are_painted_only_when_asked(data_root: Path) -> None:
+    image = open_dicom(data_root / "medical" / "dicom" / "MR-SIEMENS-DICOM-WithOverlays.dcm")
+    plain, painted = render(image), render(image, overlays=True)
+    changed = plain != painted
+    assert changed.any()
+    assert (painted[changed] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"PixelData": None}, "holds no pixel data. Only images can be rendered"),
+        ({"PixelData": b"\0\1"}, "its pixel data cannot be decoded (Explicit VR Little Endian)"),
+        ({"WindowCenter": [1, 2], "WindowWidth": 3}, "WindowCenter holds 2 numbers and WindowWidth 1"),
+        ({"WindowCenter": 1, "WindowWidth": 0}, "the window width is 0. It must be at least 1 for LINEAR"),
+        ({"WindowCenter": 1, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "VOILUTFunction is 'CUBIC'"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 1}, "RescaleSlope is 0, which makes all values equal"),
+        ({"PhotometricInterpretation": "CMYK"}, "PhotometricInterpretation is 'CMYK' with pixels of shape (3, 4)"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "is PALETTE COLOR without a palette"),
+        ({"Rows": None}, "its pixel data cannot be decoded"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_place(make_dicom, attributes: dict, message: str) -> None:
+    path = make_dicom(**attributes)
+    with pytest.raises(DicomError, match=re.escape(f"{path}: {message}")):
+        render(open_dicom(path))
+
+
+def test_tables_that_contradict_their_descriptor_are_told(make_dicom, lut_item) -> None:
+    short, odd = lut_item(0, 16, [1, 2, 3]), lut_item(0, 16, [1, 2, 3])
+    short.LUTDescriptor, odd.LUTDescriptor = [9, 0, 16], [3, 0, 24]
+    with pytest.raises(DicomError, match="LUTData holds 3 entries, its descriptor says 9"):
+        render(open_dicom(make_dicom(VOILUTSequence=[short])))
+    with pytest.raises(DicomError, match=r"LUTDescriptor is \[3, 0, 24\]"):
+        render(open_dicom(make_dicom(ModalityLUTSequence=[odd])))
+
+
+def test_other_files_are_told(tmp_path: Path) -> None:
+    text = tmp_path / "note.txt"
+    text.write_text("no picture")
+    with pytest.raises(DicomError, match="is not a DICOM file: 'DICM' does not follow"):
+        open_dicom(text)
+    with pytest.raises(DicomError, match="does not exist"):
+        open_dicom(tmp_path / "gone.dcm")
+
+
+def test_a_missing_decoder_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydicom.pixels.decoders import base
+
+    monkeypatch.setattr(base.Decoder, "is_available", property(lambda self: False))
+    for name, library in {"HTJ2K_08_RGB": "pylibjpeg-openjpeg", "JPEG-LL": "pylibjpeg-libjpeg"}.items():
+        with pytest.raises(MissingDependencyError, match=f"{library}.*vlcore\\[medical\\]"):
+            render(open_dicom(data_root / "medical" / "dicom" / f"{name}.dcm"))
+
+
+def test_a_video_cannot_be_decoded(make_dicom) -> None:
+    path = make_dicom()
+    image = open_dicom(path)
+    image.dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+    with pytest.raises(DicomError, match=r"MPEG-4 AVC/H.264 High Profile / Level 4.1' cannot be decoded"):
+        render(image)
