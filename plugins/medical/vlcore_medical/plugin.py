@@ -30,21 +30,31 @@ _READERS = {
 """Names and summaries; `medical/<name>` is `read_<name>` of the module `readers.<name>`."""
 
 
+_COMMANDS = {
+    "ingest": "turn DICOM files into a table of studies with previews",
+    "label": "label the findings of radiology reports",
+}
+"""Name and summary of every command; its module has its name."""
+
+
 def register(registries: Registries) -> None:
     """Register readers, prompt sets and commands, by reference."""
     for name, summary in _READERS.items():
         target = f"vlcore_medical.readers.{name}:read_{name}"
         registries.readers.register(f"medical/{name}", target, summary=summary)
+    registries.readers.register(
+        "medical/dicom_folder",
+        "vlcore_medical.dicom.folder_reader:read_dicom_folder",
+        summary="previews of DICOM images that `vlcore medical ingest` wrote, grouped by patient",
+    )
     registries.prompts.register(
         "medical/chest_xray",
         "vlcore_medical.prompts:CHEST_XRAY",
         summary="sentences of chest X-ray reports around a finding",
     )
-    registries.commands.register(
-        "medical/label",
-        "vlcore_medical.cli.label:label",
-        summary="label the findings of radiology reports",
-    )
+    for command, summary in _COMMANDS.items():
+        target = f"vlcore_medical.cli.{command}:{command}"
+        registries.commands.register(f"medical/{command}", target, summary=summary)
 
 
 PLUGIN = Plugin(

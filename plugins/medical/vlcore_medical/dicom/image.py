@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -50,7 +50,7 @@ class DicomImage:
     notes: int = 0
 
 
-def open_dicom(source: Path | BinaryIO, place: str = "", pixels: bool = True) -> DicomImage:
+def open_dicom(source: Path | IO[bytes], place: str = "", pixels: bool = True) -> DicomImage:
     """Read a DICOM file.
 
     Args:

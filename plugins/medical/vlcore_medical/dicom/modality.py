@@ -74,16 +74,24 @@ def modality_values(dataset: Dataset, stored: NDArray[Any], frame: int) -> Modal
     lowest, highest = _stored_range(dataset, stored)
     if tables := items(dataset, "ModalityLUTSequence"):
         table = lookup_table(tables[0], signed=lowest < 0, little_endian=little_endian(dataset))
-        return ModalityValues(table.look_up(values), padding, _unit(tables[0].get("ModalityLUTType")), (0, table.top))
+        return ModalityValues(table.look_up(values), padding, value_unit(dataset, frame), (0, table.top))
     group = functional_group(dataset, frame, "PixelValueTransformationSequence")
     slope, intercept = number(group, "RescaleSlope", 1), number(group, "RescaleIntercept", 0)
     if slope == 0:
         raise DicomValueError("RescaleSlope is 0, which makes all values equal. Export the file again.")
     low, high = sorted((lowest * slope + intercept, highest * slope + intercept))
-    unit = _unit(group.get("RescaleType") if "RescaleSlope" in group else None)
-    if not unit and "RescaleSlope" in group and dataset.get("Modality") == "CT":
-        unit = "HU"  # PS3.3 C.11.1.1.2: a CT that names no unit is in Hounsfield units
-    return ModalityValues(values * slope + intercept, padding, unit, (low, high))
+    return ModalityValues(values * slope + intercept, padding, value_unit(dataset, frame), (low, high))
+
+
+def value_unit(dataset: Dataset, frame: int) -> str:
+    """Unit of the values of a frame after the modality transform; empty where the file does not say."""
+    if tables := items(dataset, "ModalityLUTSequence"):
+        return _unit(tables[0].get("ModalityLUTType"))
+    group = functional_group(dataset, frame, "PixelValueTransformationSequence")
+    if "RescaleSlope" not in group:
+        return ""
+    # PS3.3 C.11.1.1.2: a CT that names no unit is in Hounsfield units.
+    return _unit(group.get("RescaleType")) or ("HU" if dataset.get("Modality") == "CT" else "")
 
 
 def little_endian(dataset: Dataset) -> bool:
