@@ -39,7 +39,8 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
             raise TypeError("bytes")  # of an unknown representation; read one by one they would be numbers
         values = [float(part) for part in ([value] if isinstance(value, (str, int, float)) else value)]
     except (TypeError, ValueError):
-        raise DicomValueError(f"{keyword} is {value!r:.60}. It must hold numbers.") from None
+        shown = dataset.get_item(keyword).value if value is None else value
+        raise DicomValueError(f"{keyword} is {shown!r:.60}. It must hold numbers.") from None
     if not all(map(math.isfinite, values)):
         raise DicomValueError(f"{keyword} is {value!r:.60}. It must hold finite numbers.")
     return values

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from vlcore.errors import VlcoreError
+from vlcore_medical.dicom.elements import walk
 
 
 class DicomError(VlcoreError):
@@ -42,7 +43,8 @@ class DicomImage:
     Attributes:
         dataset: the header, and the pixel data unless they were left out.
         place: file (and member), for messages.
-        notes: how often pydicom warned while it read the header; the words are not kept, they can repeat values.
+        notes: how many elements of the header are out of the standard; what pydicom says of them is not kept, since it
+            can repeat values.
     """
 
     dataset: Dataset
@@ -65,9 +67,9 @@ def open_dicom(source: Path | IO[bytes], place: str = "", pixels: bool = True) -
     with quiet() as notes:
         try:
             dataset = dcmread(source, stop_before_pixels=not pixels)
-            # Elements are parsed when first touched; touched here, so that a damaged header shows in one place.
-            for _ in dataset.iterall():
-                pass
+            # Elements are parsed when first touched: here, so that no warning comes later. One that cannot be parsed
+            # is an error only where it is needed.
+            damaged = sum(element is None for _, element in walk(dataset))
         except InvalidDicomError:
             raise DicomError(
                 place, "is not a DICOM file: 'DICM' does not follow a preamble of 128 bytes (PS3.10 7.1). Remove it."
@@ -78,7 +80,7 @@ def open_dicom(source: Path | IO[bytes], place: str = "", pixels: bool = True) -
             raise DicomError(
                 place, f"its header is damaged ({type(error).__name__}). Export the file again, or remove it."
             ) from None
-        return DicomImage(dataset, place, len(notes))
+        return DicomImage(dataset, place, len(notes) + damaged)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pydicom.config import IGNORE
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.uid import UID_dictionary
+from pydicom.uid import UID
 
 from vlcore_medical.dicom.attributes import items
+from vlcore_medical.dicom.elements import walk
 
 PROFILE_CODES = frozenset(str(code) for code in range(113100, 113113))
 """Codes of the scheme DCM for the de-identification profile and its options."""
@@ -57,14 +60,23 @@ def identifying(dataset: Dataset) -> Iterator[tuple[str, str]]:
         Kind and name of an attribute, never its value. Private attributes have the kind `private` and no name: theirs
         can be a hospital's.
     """
-    for element in dataset.iterall():
-        if element.tag.is_private:
+    for tag, element in walk(dataset):
+        if tag.is_private:
             yield "private", "private attributes"
+            continue
+        name = keyword_for_tag(tag) or f"({tag.group:04X},{tag.element:04X})"
+        if element is None:
+            yield "unknown", name
             continue
         kind = KINDS.get(element.VR)
         # Group 0012 tells of trials and de-identification itself; only its marks are left out.
-        if kind is None or element.is_empty or element.keyword.startswith("Deidentification"):
+        if kind is None or element.is_empty or name.startswith("Deidentification"):
             continue
-        if element.VR == "UI" and element.value in UID_dictionary:
-            continue  # a class of the standard, no instance
-        yield kind, element.keyword or f"({element.tag.group:04X},{element.tag.element:04X})"
+        if element.VR == "UI" and all(map(_is_of_the_standard, [element.value] if element.VM == 1 else element.value)):
+            continue
+        yield kind, name
+
+
+def _is_of_the_standard(identifier: str) -> bool:
+    """Whether a unique identifier is in the standard's own list: a SOP class, not an instance."""
+    return UID(identifier, IGNORE).name != identifier

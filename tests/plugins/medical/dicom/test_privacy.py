@@ -151,3 +151,17 @@ def test_the_report_counts_files_and_names_attributes(make_dicom) -> None:
         "1 files say that a person can be recognised in their pixels.",
     ]
     assert "  PatientName: 2\n" in report.text()
+
+
+def test_classes_of_the_standard_are_no_instances_and_damaged_elements_are_unknown(make_dicom, tmp_path: Path) -> None:
+    classes = ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"]
+    path = make_dicom(
+        RelatedGeneralSOPClassUID=classes, FailedSOPInstanceUIDList=["1.2.3", "1.2.4"], AcquisitionNumber="1234"
+    )
+    path.write_bytes(path.read_bytes().replace(b"IS\x04\x001234", b"FD\x04\x001234"))  # a double of half its bytes
+    image = open_dicom(path)
+    report = PrivacyReport()
+    report.add(image.dataset)
+    assert image.notes == 1
+    assert report.attributes["unknown"] == {"AcquisitionNumber": 1}
+    assert report.attributes["unique identifiers"] == {"SOPInstanceUID": 1, "FailedSOPInstanceUIDList": 1}

@@ -323,3 +323,44 @@ def test_a_video_cannot_be_decoded(make_dicom) -> None:
     image.dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
     with pytest.raises(DicomError, match=r"MPEG-4 AVC/H.264 High Profile / Level 4.1' cannot be decoded"):
         render(image)
+
+
+def test_words_where_numbers_must_be_are_told_where_they_are_needed(make_dicom) -> None:
+    path = make_dicom(WindowCenter="40.5", WindowWidth="400")
+    path.write_bytes(path.read_bytes().replace(b"DS\x04\x0040.5", b"DS\x04\x00wide"))
+    with pytest.raises(DicomError, match="WindowCenter is 'wide'"):
+        render(open_dicom(path))
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.4.80",
+        "1.2.840.10008.1.2.4.90",
+        "1.2.840.10008.1.2.5",
+    ],
+)
+@pytest.mark.parametrize("signed", [False, True])
+def test_lossless_syntaxes_render_alike(make_dicom, lut_item, syntax: str, signed: bool) -> None:
+    pixels = np.arange(-60 if signed else 0, 4036 if signed else 4096).astype(np.int16 if signed else np.uint16)
+    path = make_dicom(
+        pixels=pixels.reshape(64, 64),
+        PixelPaddingValue=-60 if signed else 3,
+        RescaleSlope=2,
+        RescaleIntercept=-100,
+        VOILUTSequence=[lut_item(-90, 12, list(range(0, 4000, 10)))],
+        WindowCenter=50,
+        WindowWidth=90,
+    )
+    plain = [render(open_dicom(path), window=window) for window in (0, 1)]
+    dataset = pydicom.dcmread(path)
+    if syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"):
+        dataset.file_meta.TransferSyntaxUID = syntax
+    else:
+        dataset.compress(syntax, generate_instance_uid=False)
+    dataset.save_as(path, implicit_vr=syntax == "1.2.840.10008.1.2", little_endian=True)
+    again = [render(open_dicom(path), window=window) for window in (0, 1)]
+    assert all((one == other).all() for one, other in zip(plain, again, strict=True))
+    assert plain[0].any()
