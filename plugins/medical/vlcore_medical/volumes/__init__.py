@@ -1,0 +1,1 @@
+"""Volumes of NIfTI files and DICOM series, as MONAI takes them."""
