@@ -55,7 +55,7 @@ def stored_frames(image: DicomImage, frames: Iterable[int]) -> Iterator[tuple[ND
             f"Endian."
         ) from None
     if not decoder.is_available:
-        raise MissingDependencyError(_library(syntax), "medical", f"The transfer syntax {syntax.name!r}")
+        raise MissingDependencyError(_library(syntax), "medical", f"{image.place} ({syntax.name})")
     decoded = decoder.iter_array(dataset, indices=frames, raw=False)
     for _ in frames:
         with quiet():

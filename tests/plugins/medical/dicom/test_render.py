@@ -299,6 +299,18 @@ def test_tables_that_contradict_their_descriptor_are_told(make_dicom, lut_item) 
         render(open_dicom(make_dicom(ModalityLUTSequence=[odd])))
 
 
+def test_a_sequence_that_is_none_is_told(make_dicom, lut_item) -> None:
+    image = open_dicom(make_dicom(VOILUTSequence=[]))
+    assert render(image).any()
+    image.dataset.add_new("VOILUTSequence", "LO", "words")
+    with pytest.raises(DicomError, match="VOILUTSequence is no sequence of items"):
+        render(image)
+    empty = lut_item(0, 16, [1, 2, 3])
+    del empty.LUTData
+    with pytest.raises(DicomError, match="LUTData holds 0 entries, its descriptor says 3"):
+        render(open_dicom(make_dicom(VOILUTSequence=[empty])))
+
+
 def test_other_files_are_told(tmp_path: Path) -> None:
     text = tmp_path / "note.txt"
     text.write_text("no picture")
@@ -313,7 +325,9 @@ def test_a_missing_decoder_is_named(data_root: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(base.Decoder, "is_available", property(lambda self: False))
     for name, library in {"HTJ2K_08_RGB": "pylibjpeg-openjpeg", "JPEG-LL": "pylibjpeg-libjpeg"}.items():
-        with pytest.raises(MissingDependencyError, match=f"{library}.*vlcore\\[medical\\]"):
+        with pytest.raises(
+            MissingDependencyError, match=f"{name}.dcm .* needs the library '{library}'.*vlcore\\[medical\\]"
+        ):
             render(open_dicom(data_root / "medical" / "dicom" / f"{name}.dcm"))
 
 

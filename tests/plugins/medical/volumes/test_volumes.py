@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from vlcore.errors import ConfigurationError
+from vlcore.errors import ConfigurationError, MissingDependencyError
 from vlcore_medical.dicom.image import DicomError
 from vlcore_medical.volumes.read import read_volume
 
@@ -158,3 +159,9 @@ def test_nifti_files_that_are_none_are_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ConfigurationError, match="is no whole NIfTI file"):
         read_volume(path)
+
+
+def test_a_missing_monai_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "monai.data.meta_tensor", None)
+    with pytest.raises(MissingDependencyError, match=r"Reading volumes needs the library 'monai'.*vlcore\[medical\]"):
+        read_volume(tmp_path / "a.nii")
