@@ -1,102 +1,18 @@
-"""Rendering against a reference written from the standard, on synthetic and real files."""
+"""Rendering of synthetic files, value by value as the standard writes it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.pixels import pixel_array
 
-from vlcore.errors import ConfigurationError, MissingDependencyError, UnknownNameError
+from vlcore.errors import ConfigurationError, UnknownNameError
 from vlcore_medical.dicom.image import DicomError, open_dicom
 from vlcore_medical.dicom.modality import physical_values
 from vlcore_medical.dicom.render import render, render_frames
-
-
-def reference(path: Path) -> np.ndarray:
-    """The first frame of a monochrome file, pixel by pixel as PS3.3 C.11 writes it, in 0 … 255."""
-    dataset = pydicom.dcmread(path)
-    stored = pixel_array(dataset)
-    stored = (stored[0] if stored.ndim == 3 else stored).astype(float)
-    group = dataset
-    if "SharedFunctionalGroupsSequence" in dataset:
-        shared = dataset.SharedFunctionalGroupsSequence[0]
-        group = Dataset()
-        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
-            if name in shared:
-                group.update(shared[name][0])
-    if "ModalityLUTSequence" in dataset:
-        table = dataset.ModalityLUTSequence[0]
-        count, first, _ = table.LUTDescriptor
-        data = table.LUTData
-        data = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.array(data)
-        values = np.vectorize(lambda x: data[int(min(max(x - first, 0), (count or 65536) - 1))])(stored).astype(float)
-    else:
-        values = stored * float(group.get("RescaleSlope", 1)) + float(group.get("RescaleIntercept", 0))
-    if "WindowCenter" in group:
-        c, w = (np.atleast_1d(group[name].value)[0] for name in ("WindowCenter", "WindowWidth"))
-        c, w = float(c), float(w)
-        shown = np.piecewise(
-            values,
-            [values <= c - 0.5 - (w - 1) / 2, values > c - 0.5 + (w - 1) / 2],
-            [0.0, 1.0, lambda x: (x - (c - 0.5)) / (w - 1) + 0.5],
-        )
-    else:
-        shown = (values - values.min()) / (values.max() - values.min())
-    return 255 * (1 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown)
-
-
-def test_every_real_monochrome_file_is_as_the_standard_has_it(data_root: Path) -> None:
-    seen = 0
-    for path in sorted((data_root / "medical" / "dicom").glob("*.dcm")):
-        image = open_dicom(path)
-        if image.dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
-            continue
-        picture = render(image)
-        assert np.corrcoef(picture.ravel(), reference(path).ravel())[0, 1] >= 0.999, path.name
-        assert np.abs(picture - reference(path)).max() <= 1, path.name
-        seen += 1
-    assert seen == 13
-
-
-def test_one_x_ray_and_its_monochrome1_twin_are_exact_inverses(data_root: Path) -> None:
-    folder = data_root / "medical" / "dicom"
-    (twin,) = folder.glob("1.2.276.*.dcm")
-    assert (render(open_dicom(folder / "Fake_MONOHR1.dcm")) == 255 - render(open_dicom(twin))).all()
-
-
-def test_real_monochrome1_shows_bone_bright_on_a_dark_ground(data_root: Path) -> None:
-    image = open_dicom(data_root / "medical" / "dicom" / "RG3_J2KR.dcm")
-    stored = pixel_array(image.dataset)
-    picture = render(image).astype(float)
-    assert np.corrcoef(stored.ravel(), picture.ravel())[0, 1] < -0.9
-
-
-def test_every_real_colour_file_renders(data_root: Path) -> None:
-    shapes = {
-        "HTJ2K_08_RGB": (480, 640, 3),
-        "OBXXXX1A_rle": (600, 800, 3),
-        "US1_J2KI": (480, 640, 3),
-        "color-px": (120, 256, 3),
-    }
-    for name, shape in shapes.items():
-        picture = render(open_dicom(data_root / "medical" / "dicom" / f"{name}.dcm"))
-        assert (picture.shape, picture.dtype) == (shape, np.uint8)
-        assert picture.std() > 10
-
-
-def test_hounsfield_units_of_a_real_ct_and_its_padding(data_root: Path) -> None:
-    image = open_dicom(data_root / "medical" / "dicom" / "693_J2KR.dcm")
-    values, unit = physical_values(image)
-    stored = pixel_array(image.dataset)
-    assert (values.shape, values.dtype, unit) == ((512, 512), np.float32, "HU")
-    assert np.array_equal(np.isnan(values), stored == -2000)
-    assert (values[stored != -2000] == stored[stored != -2000] - 1024).all()
 
 
 @pytest.mark.parametrize(
@@ -260,90 +176,6 @@ def test_a_palette_keeps_values_beyond_its_end(make_dicom) -> None:
     pixels = np.array([[0, 1, 4, 700]], dtype=np.uint16)
     image = open_dicom(make_dicom(pixels=pixels, PhotometricInterpretation="PALETTE COLOR", **table))
     assert render(image).tolist() == [[[1, 5, 9], [1, 5, 9], [4, 8, 12], [4, 8, 12]]]
-
-
-def test_overlays_are_painted_only_when_asked(data_root: Path) -> None:
-    image = open_dicom(data_root / "medical" / "dicom" / "MR-SIEMENS-DICOM-WithOverlays.dcm")
-    plain, painted = render(image), render(image, overlays=True)
-    changed = plain != painted
-    assert changed.any()
-    assert (painted[changed] == 255).all()
-
-
-@pytest.mark.parametrize(
-    ("attributes", "message"),
-    [
-        ({"PixelData": None}, "holds no pixel data. Only images can be rendered"),
-        ({"PixelData": b"\0\1"}, "its pixel data cannot be decoded (Explicit VR Little Endian)"),
-        ({"WindowCenter": [1, 2], "WindowWidth": 3}, "WindowCenter holds 2 numbers and WindowWidth 1"),
-        ({"WindowCenter": 1, "WindowWidth": 0}, "the window width is 0. It must be at least 1 for LINEAR"),
-        ({"WindowCenter": 1, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "VOILUTFunction is 'CUBIC'"),
-        ({"RescaleSlope": 0, "RescaleIntercept": 1}, "RescaleSlope is 0, which makes all values equal"),
-        ({"PhotometricInterpretation": "CMYK"}, "PhotometricInterpretation is 'CMYK' with pixels of shape (3, 4)"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "is PALETTE COLOR without a palette"),
-        ({"Rows": None}, "its pixel data cannot be decoded"),
-    ],
-)
-def test_what_is_wrong_with_a_file_is_told_with_its_place(make_dicom, attributes: dict, message: str) -> None:
-    path = make_dicom(**attributes)
-    with pytest.raises(DicomError, match=re.escape(f"{path}: {message}")):
-        render(open_dicom(path))
-
-
-def test_tables_that_contradict_their_descriptor_are_told(make_dicom, lut_item) -> None:
-    short, odd = lut_item(0, 16, [1, 2, 3]), lut_item(0, 16, [1, 2, 3])
-    short.LUTDescriptor, odd.LUTDescriptor = [9, 0, 16], [3, 0, 24]
-    with pytest.raises(DicomError, match="LUTData holds 3 entries, its descriptor says 9"):
-        render(open_dicom(make_dicom(VOILUTSequence=[short])))
-    with pytest.raises(DicomError, match=r"LUTDescriptor is \[3, 0, 24\]"):
-        render(open_dicom(make_dicom(ModalityLUTSequence=[odd])))
-
-
-def test_a_sequence_that_is_none_is_told(make_dicom, lut_item) -> None:
-    image = open_dicom(make_dicom(VOILUTSequence=[]))
-    assert render(image).any()
-    image.dataset.add_new("VOILUTSequence", "LO", "words")
-    with pytest.raises(DicomError, match="VOILUTSequence is no sequence of items"):
-        render(image)
-    empty = lut_item(0, 16, [1, 2, 3])
-    del empty.LUTData
-    with pytest.raises(DicomError, match="LUTData holds 0 entries, its descriptor says 3"):
-        render(open_dicom(make_dicom(VOILUTSequence=[empty])))
-
-
-def test_other_files_are_told(tmp_path: Path) -> None:
-    text = tmp_path / "note.txt"
-    text.write_text("no picture")
-    with pytest.raises(DicomError, match="is not a DICOM file: 'DICM' does not follow"):
-        open_dicom(text)
-    with pytest.raises(DicomError, match="does not exist"):
-        open_dicom(tmp_path / "gone.dcm")
-
-
-def test_a_missing_decoder_is_named(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pydicom.pixels.decoders import base
-
-    monkeypatch.setattr(base.Decoder, "is_available", property(lambda self: False))
-    for name, library in {"HTJ2K_08_RGB": "pylibjpeg-openjpeg", "JPEG-LL": "pylibjpeg-libjpeg"}.items():
-        with pytest.raises(
-            MissingDependencyError, match=f"{name}.dcm .* needs the library '{library}'.*vlcore\\[medical\\]"
-        ):
-            render(open_dicom(data_root / "medical" / "dicom" / f"{name}.dcm"))
-
-
-def test_a_video_cannot_be_decoded(make_dicom) -> None:
-    path = make_dicom()
-    image = open_dicom(path)
-    image.dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
-    with pytest.raises(DicomError, match=r"MPEG-4 AVC/H.264 High Profile / Level 4.1' cannot be decoded"):
-        render(image)
-
-
-def test_words_where_numbers_must_be_are_told_where_they_are_needed(make_dicom) -> None:
-    path = make_dicom(WindowCenter="40.5", WindowWidth="400")
-    path.write_bytes(path.read_bytes().replace(b"DS\x04\x0040.5", b"DS\x04\x00wide"))
-    with pytest.raises(DicomError, match="WindowCenter is 'wide'"):
-        render(open_dicom(path))
 
 
 @pytest.mark.parametrize(
