@@ -10,6 +10,7 @@ _READERS = {
     "chexpert": "chest X-rays with 14 observations, uncertain ones apart (CheXpert), grouped by patient",
     "chexpert_plus": "chest X-rays with reports in sections (CheXpert Plus), grouped by patient",
     "covid_cxr": "chest X-rays with clinical notes (covid-chestxray), grouped by patient",
+    "dicom_folder": "previews of DICOM images that `vlcore medical ingest` wrote, grouped by patient",
     "medicat": "figures of articles with captions and references (MedICaT), grouped by article",
     "medmnist": "small standardised images with labels (MedMNIST)",
     "mimic_cxr": "chest X-rays with reports (MIMIC-CXR and -JPG), grouped by patient, prior studies known",
@@ -42,11 +43,6 @@ def register(registries: Registries) -> None:
     for name, summary in _READERS.items():
         target = f"vlcore_medical.readers.{name}:read_{name}"
         registries.readers.register(f"medical/{name}", target, summary=summary)
-    registries.readers.register(
-        "medical/dicom_folder",
-        "vlcore_medical.dicom.folder_reader:read_dicom_folder",
-        summary="previews of DICOM images that `vlcore medical ingest` wrote, grouped by patient",
-    )
     registries.prompts.register(
         "medical/chest_xray",
         "vlcore_medical.prompts:CHEST_XRAY",

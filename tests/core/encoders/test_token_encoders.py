@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_bert import save_tower
 
+from small_bert import save_tower
 from vlcore.encoders import build_text_encoder
 from vlcore.encoders.text_token_encoder import TextTokenEncoder
 from vlcore.hub.model_directory import ModelCard, load_model_directory, save_model_directory

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from vlcore.data.manifest import open_manifest
 
+from vlcore.data.manifest import open_manifest
 from vlcore.errors import ConfigurationError, FingerprintMismatchError
 from vlcore.retrieval import build_index as build_module
 from vlcore.retrieval.build_index import build_index

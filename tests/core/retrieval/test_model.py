@@ -200,7 +200,6 @@ def test_real_photos_with_the_starter_towers(data_root, tmp_path):
     manifest = tmp_path / "captions.jsonl"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     from vlcore.data.manifest import open_manifest
-
     from vlcore.retrieval.build_index import build_index
     from vlcore.retrieval.evaluate import evaluate
 

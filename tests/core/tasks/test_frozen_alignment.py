@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_bert import save_tower
 from small_towers import small_data, small_task, small_trainer
 
+from small_bert import save_tower
 from vlcore.data.batch_order import PairOrder
 from vlcore.data.pairs import PairTable
 from vlcore.errors import ConfigurationError

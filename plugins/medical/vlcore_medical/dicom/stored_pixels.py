@@ -73,5 +73,5 @@ def _library(syntax: UID) -> str:
     if syntax in JPEGLSTransferSyntaxes:
         return "pyjpegls"
     if syntax in JPEGTransferSyntaxes:
-        return "pylibjpeg-libjpeg"
+        return "python-gdcm"
     return "pylibjpeg-openjpeg" if syntax in JPEG2000TransferSyntaxes else "pylibjpeg"

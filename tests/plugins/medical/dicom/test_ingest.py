@@ -13,12 +13,12 @@ from PIL import Image
 from vlcore.cli.main import main
 from vlcore.errors import ConfigurationError, ManifestError, UnknownNameError
 from vlcore_medical.dicom import previews
-from vlcore_medical.dicom.folder_reader import read_dicom_folder
 from vlcore_medical.dicom.image import open_dicom
 from vlcore_medical.dicom.ingest import ingest_collection
 from vlcore_medical.dicom.pseudonyms import Pseudonyms
 from vlcore_medical.dicom.render import render
 from vlcore_medical.dicom.study_table import read_study_table
+from vlcore_medical.readers.dicom_folder import read_dicom_folder
 
 NAMES = Pseudonyms(b"salt")
 MARKED = {"PatientIdentityRemoved": "YES", "PatientID": "P1", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}

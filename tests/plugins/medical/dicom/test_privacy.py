@@ -14,11 +14,11 @@ from pydicom.datadict import DicomDictionary, dictionary_VR
 from pydicom.dataset import Dataset
 
 from vlcore.cli.main import main
-from vlcore_medical.dicom.folder_reader import read_dicom_folder
 from vlcore_medical.dicom.image import open_dicom
 from vlcore_medical.dicom.privacy import KINDS, is_marked
 from vlcore_medical.dicom.privacy_report import PrivacyReport
 from vlcore_medical.dicom.study_table import read_study_table
+from vlcore_medical.readers.dicom_folder import read_dicom_folder
 
 MARKERS = {
     "PN": "MARKERSON^ZYTHIA",

@@ -66,7 +66,7 @@ def test_a_missing_decoder_is_named(data_root: Path, monkeypatch: pytest.MonkeyP
     from pydicom.pixels.decoders import base
 
     monkeypatch.setattr(base.Decoder, "is_available", property(lambda self: False))
-    for name, library in {"HTJ2K_08_RGB": "pylibjpeg-openjpeg", "JPEG-LL": "pylibjpeg-libjpeg"}.items():
+    for name, library in {"HTJ2K_08_RGB": "pylibjpeg-openjpeg", "JPEG-LL": "python-gdcm"}.items():
         with pytest.raises(
             MissingDependencyError, match=f"{name}.dcm .* needs the library '{library}'.*vlcore\\[medical\\]"
         ):
