@@ -18,6 +18,7 @@ PARTS = (
     "alignment",
     "frozen_alignment",
     "finding_labels",
+    "remote_sensing",
 )
 
 

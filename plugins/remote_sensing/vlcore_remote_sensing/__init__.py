@@ -13,15 +13,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vlcore_remote_sensing.rasters.scene import Scene, open_scene
     from vlcore_remote_sensing.scene_model import SceneModel, open_model
 
-__all__ = ["SceneModel", "open_model"]
+_PLACES = {
+    "Scene": "rasters.scene",
+    "SceneModel": "scene_model",
+    "open_model": "scene_model",
+    "open_scene": "rasters.scene",
+}
+
+__all__ = ["Scene", "SceneModel", "open_model", "open_scene"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: the plugin is listed, and its commands, without torch.
-    if name in __all__:
-        from vlcore_remote_sensing import scene_model
+    if name in _PLACES:
+        from importlib import import_module
 
-        return getattr(scene_model, name)
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -61,6 +61,11 @@ def register(registries: Registries) -> None:
         "vlcore_remote_sensing.prompts:AERIAL",
         summary="sentences about scenes seen from above",
     )
+    registries.prompts.register(
+        "remote_sensing/captions",
+        "vlcore_remote_sensing.prompts:CAPTIONS",
+        summary="sentences as those of RSICD's captions",
+    )
     for command, summary in COMMANDS:
         target = f"vlcore_remote_sensing.cli.{command}:{command}"
         registries.commands.register(f"remote-sensing/{command}", target, summary=summary)

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from vlcore.retrieval.prompts import PromptSet
 
+CAPTIONS = PromptSet(
+    name="remote_sensing/captions",
+    templates=(
+        "{}",
+        "there is a {}",
+        "a {} is near a road",
+        "many {} are in this picture",
+    ),
+)
+"""In the words of RSICD's captions; for models that were aligned on such."""
+
 AERIAL = PromptSet(
     name="remote_sensing/aerial",
     templates=(

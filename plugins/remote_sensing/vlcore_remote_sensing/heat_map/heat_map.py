@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,12 @@ class HeatMap:
         from vlcore_remote_sensing.heat_map.web_map import web_map
 
         return web_map(self, self.prompt_number(prompt))
+
+    def _repr_png_(self) -> bytes:
+        """The figure of the first prompt, where a notebook shows the map."""
+        buffer = BytesIO()
+        self.figure().savefig(buffer, format="png", dpi=80)
+        return buffer.getvalue()
 
     def __repr__(self) -> str:
         rows, columns = self.valid.shape

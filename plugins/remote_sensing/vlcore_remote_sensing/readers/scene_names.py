@@ -6,9 +6,22 @@ import re
 from collections.abc import Sequence
 from string import ascii_lowercase
 
+JOINED = {
+    "bareland": "bare land",
+    "baseballfield": "baseball field",
+    "denseresidential": "dense residential",
+    "mediumresidential": "medium residential",
+    "railwaystation": "railway station",
+    "sparseresidential": "sparse residential",
+    "storagetanks": "storage tanks",
+}
+"""Class names of AID and RSICD that file names write as one word."""
+
 
 def readable_scene(name: str) -> str:
-    """The words of a class name: `AnnualCrop` is `annual crop`, `baseball_diamond` is `baseball diamond`."""
+    """The words of a class name: `AnnualCrop` is `annual crop`, `storagetanks` is `storage tanks`."""
+    if name.lower() in JOINED:
+        return JOINED[name.lower()]
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     return " ".join(re.split(r"[\s_-]+", words)).strip().lower()
 

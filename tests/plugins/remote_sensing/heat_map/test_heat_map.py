@@ -324,6 +324,11 @@ def test_the_preview_is_a_picture(saved, tmp_path):
         heat.preview(tmp_path / "heat.png", "green")
 
 
+def test_a_notebook_shows_the_picture(saved):
+    heat, _ = saved
+    assert heat._repr_png_().startswith(b"\x89PNG")
+
+
 def test_the_notebook_map_lies_where_the_scene_is(saved):
     heat, _ = saved
     (south, west), (north, east) = heat.show().get_bounds()
