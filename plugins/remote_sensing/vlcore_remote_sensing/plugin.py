@@ -42,6 +42,13 @@ READERS = (
 """Name, function and summary of every reader."""
 
 
+METRICS = (
+    ("semantic_localisation", "semantic_localisation", "how well a heat map finds a sentence's regions (SeLo)"),
+    ("question_accuracies", "question_answering", "accuracies by type of question (RSVQA)"),
+    ("language_retention", "languages", "how much of its score in English a model keeps in other languages"),
+)
+"""Function, module and summary of every metric."""
+
 COMMANDS = (
     ("heatmap", "map how well each place of a scene fits your words"),
     ("index", "make the tiles of your scenes searchable"),
@@ -66,6 +73,9 @@ def register(registries: Registries) -> None:
         "vlcore_remote_sensing.prompts:CAPTIONS",
         summary="sentences as those of RSICD's captions",
     )
+    for name, module, summary in METRICS:
+        target = f"vlcore_remote_sensing.metrics.{module}:{name}"
+        registries.metrics.register(f"remote_sensing/{name}", target, summary=summary)
     for command, summary in COMMANDS:
         target = f"vlcore_remote_sensing.cli.{command}:{command}"
         registries.commands.register(f"remote-sensing/{command}", target, summary=summary)

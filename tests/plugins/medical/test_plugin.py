@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from vlcore.registry import Registries
 from vlcore_medical.plugin import PLUGIN
 
 
-def test_everything_registered_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_registered_loads() -> None:
     registries = Registries()
     PLUGIN.register(registries)
+    for registry in registries.all().values():
+        for name, entry in registry.entries().items():
+            assert entry.load() is not None, name
+            assert entry.summary, name
     assert registries.readers.get("medical/covid_cxr").__name__ == "read_covid_cxr"
     assert registries.commands.get("medical/label").__name__ == "label"
     assert registries.readers.get("medical/dicom_folder").__name__ == "read_dicom_folder"

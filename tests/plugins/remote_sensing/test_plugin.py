@@ -9,6 +9,10 @@ from vlcore_remote_sensing.plugin import PLUGIN
 def test_everything_registered_loads() -> None:
     registries = Registries()
     PLUGIN.register(registries)
+    for registry in registries.all().values():
+        for name, entry in registry.entries().items():
+            assert entry.load() is not None, name
+            assert entry.summary, name
     assert registries.readers.get("remote_sensing/karpathy").__name__ == "read_karpathy"
     prompts = registries.prompts.get("remote_sensing/aerial")
     assert prompts.name == "remote_sensing/aerial"

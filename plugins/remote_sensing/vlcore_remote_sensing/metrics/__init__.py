@@ -1,0 +1,1 @@
+"""Scores that remote sensing benchmarks are told in."""
