@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vlcore.data.batch_buffers import BatchBuffers
 from vlcore.errors import VlcoreError
 
 FEATURE_DTYPE = "<f4"
@@ -39,6 +40,7 @@ class FeatureRows:
         self._places = places
         self._needed = (int(places.max()) + 1 if len(places) else 0) * width * np.dtype(FEATURE_DTYPE).itemsize
         self._mapped: Tensor | None = None
+        self._buffers = BatchBuffers(width)
         self._check()
 
     def __len__(self) -> int:
@@ -69,17 +71,17 @@ class FeatureRows:
         return {**self.__dict__, "_mapped": None}
 
     def _ascending(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        gathered = np.empty((len(places), self.width), dtype=FEATURE_DTYPE)
+        gathered = self._buffers.take(len(places))
         if not len(places):
             return gathered
         stored = self._map()
-        # NumPy's memory lies on large pages and PyTorch copies on all cores: together twice as fast as either.
+        # PyTorch copies on all cores.
         torch.index_select(stored, 0, torch.from_numpy(places), out=torch.from_numpy(gathered))
         return gathered
 
     def _scattered(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read in the order of the disk, put where they belong; in parts, so that no second copy of all is held."""
-        gathered = np.empty((len(places), self.width), dtype=FEATURE_DTYPE)
+        gathered = self._buffers.take(len(places))
         order, stored, target = np.argsort(places, kind="stable"), self._map(), torch.from_numpy(gathered)
         for start in range(0, len(order), _PART_ROWS):
             part = order[start : start + _PART_ROWS]

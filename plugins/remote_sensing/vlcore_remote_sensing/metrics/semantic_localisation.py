@@ -100,7 +100,7 @@ def _peaks(grey: NDArray[np.uint8], attention: NDArray[np.float64]) -> NDArray[n
     numbered, count = ndimage.label(highest, np.ones((3, 3)))
     centres = np.array(ndimage.center_of_mass(highest, numbered, range(1, count + 1)), dtype=np.int64).reshape(-1, 2)
     strong = centres[attention[centres[:, 0], centres[:, 1]] >= _LEAST_PEAK]
-    return strong[:, ::-1].astype(np.float64)
+    return np.asarray(strong[:, ::-1], dtype=np.float64)
 
 
 def _significant_area(attention: NDArray[np.float64], inside: NDArray[np.bool_]) -> float:
