@@ -1,0 +1,1 @@
+"""Views of one image that are to be recognised as the same place."""
