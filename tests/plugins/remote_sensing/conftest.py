@@ -4,9 +4,19 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # colour_model, rasters_on_disk
+sys.path.append(str(Path(__file__).parents[2] / "core" / "tasks"))  # small_towers
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     """No test finds what another one has encoded."""
     monkeypatch.setenv("VLCORE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def small_towers(monkeypatch):
+    """Towers that learn colours in milliseconds, by name and for model directories."""
+    import small_towers
+
+    small_towers.register()
+    monkeypatch.setattr("vlcore.hub.safe_loading.allowed_packages", lambda: {"vlcore", "small_towers"})

@@ -1,0 +1,1 @@
+"""Captions in several languages as training pairs."""
