@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # colour_model, rasters_on_disk
+sys.path.append(str(Path(__file__).parent / "tasks"))  # small_rs_m_clip
 sys.path.append(str(Path(__file__).parents[2] / "core" / "tasks"))  # small_towers
 
 
