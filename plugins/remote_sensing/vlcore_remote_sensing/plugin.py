@@ -52,17 +52,23 @@ METRICS = (
 COMMANDS = (
     ("heatmap", "map how well each place of a scene fits your words"),
     ("index", "make the tiles of your scenes searchable"),
+    ("interpolate", "go part of the way from a base model to a tuned one, so that less is forgotten"),
     ("search", "find tiles of your scenes by words or by an example"),
 )
 """Name and summary of every command; its module has its name."""
 
 
 def register(registries: Registries) -> None:
-    """Register readers, prompt sets and commands, by reference."""
+    """Register readers, tasks, prompt sets, metrics and commands, by reference."""
     for name, target, summary in READERS:
         registries.readers.register(
             f"remote_sensing/{name}", f"vlcore_remote_sensing.readers.{target}", summary=summary
         )
+    registries.tasks.register(
+        "remote_sensing/rs_m_clip",
+        "vlcore_remote_sensing.tasks.rs_m_clip:RSMClipTask",
+        summary="contrastive alignment with self-distillation of the image tower",
+    )
     registries.prompts.register(
         "remote_sensing/aerial",
         "vlcore_remote_sensing.prompts:AERIAL",

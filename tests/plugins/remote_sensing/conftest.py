@@ -18,6 +18,12 @@ def _own_cache(tmp_path, monkeypatch):
 def small_towers(monkeypatch):
     """Towers that learn colours in milliseconds, by name and for model directories."""
     import small_towers
+    import torch
 
     small_towers.register()
     monkeypatch.setattr("vlcore.hub.safe_loading.allowed_packages", lambda: {"vlcore", "small_towers"})
+    # Operations on so few numbers only wait for a second thread.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

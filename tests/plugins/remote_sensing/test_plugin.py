@@ -17,3 +17,5 @@ def test_everything_registered_loads() -> None:
     prompts = registries.prompts.get("remote_sensing/aerial")
     assert prompts.name == "remote_sensing/aerial"
     assert "a satellite image of a harbour" in prompts.fill("a harbour")
+    assert registries.tasks.get("remote_sensing/rs_m_clip").__name__ == "RSMClipTask"
+    assert registries.commands.get("remote-sensing/interpolate").__name__ == "interpolate"

@@ -1,0 +1,1 @@
+"""Between a base and what it was tuned to."""
