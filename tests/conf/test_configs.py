@@ -13,6 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from small_bert import save_tower
+from small_clip import save_open_clip
 from vlcore.cli.main import main
 from vlcore.data.manifest import open_manifest
 
@@ -64,6 +65,11 @@ def stand_ins(config: Path, folder: Path) -> list[str]:
     """Small towers in the place of those that a file takes from the hub."""
     named: Any = OmegaConf.to_container(OmegaConf.load(config))["model"]["init_args"]
     replaced = []
+    if "local_views" in named:  # the tiny tiles have 40 pixels
+        replaced.append("--model.init_args.least_local_pixels=8")
+    if named.get("dual_encoder") is not None:
+        pytest.importorskip("open_clip", reason='needs pip install "vlcore[open_clip]"')
+        replaced.append(f"--model.init_args.dual_encoder=open_clip/{save_open_clip(folder / 'clip')}")
     for key in ("image_encoder", "text_encoder"):
         name = named.get(key)
         if name is None or "starter/" in name:

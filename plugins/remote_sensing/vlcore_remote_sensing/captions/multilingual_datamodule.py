@@ -31,6 +31,7 @@ class MultilingualDataModule(ManifestDataModule):
     and so are translations where the records say which (`meta["translation_groups"]`, see `translation_groups`).
 
     Args:
+        manifest: file or folder; see `vlcore.data.manifest.open_manifest`.
         languages: how often each language is drawn, by its BCP-47 tag, in any unit; texts of other languages are left
             out. Left out: every language of the manifest, all alike.
         options: of `ManifestDataModule`; captions are always sampled.
@@ -39,8 +40,8 @@ class MultilingualDataModule(ManifestDataModule):
         ConfigurationError: if a weight is not above 0.
     """
 
-    def __init__(self, *args: Any, languages: dict[str, float] | None = None, **options: Any) -> None:
-        super().__init__(*args, captions="sample", **options)
+    def __init__(self, manifest: str, languages: dict[str, float] | None = None, **options: Any) -> None:
+        super().__init__(manifest, captions="sample", **options)
         for name, weight in (languages or {}).items():
             if not (math.isfinite(weight) and weight > 0):
                 raise ConfigurationError(f"languages: {name!r} has the weight {weight}; leave it out to have none.")

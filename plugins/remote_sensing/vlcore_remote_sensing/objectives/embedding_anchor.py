@@ -11,7 +11,7 @@ AnchorName = Literal["squared_distance", "similarity_divergence"]
 """By the distance of each embedding, or by which images are similar to which."""
 
 
-def embedding_anchor(name: AnchorName, embeddings: Tensor, base: Tensor, scale: float) -> Tensor:
+def embedding_anchor(name: AnchorName, embeddings: Tensor, base: Tensor, scale: float | Tensor) -> Tensor:
     """Distance of embeddings from those of a frozen base, so that what the base knew is not forgotten.
 
     `squared_distance` is the mean of `|z - z0|^2` (L2 to the base, as in feature distillation). It fixes the embedding

@@ -215,7 +215,7 @@ class RSMClipTask(AlignmentTask):
 
     def _loss(self, output: DualEncoderOutput, batch: PairBatch, processes: dist.ProcessGroup | None = None) -> Tensor:
         """Mean over the views of an image, each contrasted with all texts: the batch is no larger than without."""
-        views = output.image.split(len(batch)) if len(batch) else (output.image,)
+        views = torch.chunk(output.image, len(output.image) // max(1, len(batch)) or 1)
         losses = [super(RSMClipTask, self)._loss(output._replace(image=view), batch, processes) for view in views]
         return torch.stack(losses).mean()
 
