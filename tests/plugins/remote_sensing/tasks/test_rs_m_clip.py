@@ -256,3 +256,31 @@ def test_a_step_on_an_accelerator_reads_no_value_back():
 def test_half_precision_trains(tiny_manifest, tmp_path):
     watch = run(make_task(), tiny_manifest, tmp_path, max_epochs=1, precision="bf16-mixed")
     assert torch.isfinite(watch.student[-1]).all() and not torch.equal(watch.student[0], watch.student[-1])
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed training")
+def test_two_processes_keep_one_state_and_cut_their_own_views(tiny_manifest, tmp_path, run_program):
+    run_program(Path(__file__).with_name("two_process_rs_m_clip.py"), tiny_manifest, tmp_path)
+    first, second = ((tmp_path / f"{rank}.txt").read_text().split() for rank in range(2))
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("family", ["open_clip", "transformers"])
+def test_a_clip_learns_from_small_views_too(family, tmp_path):
+    from small_clip import save_clip, save_open_clip
+
+    if family == "open_clip":
+        pytest.importorskip("open_clip", reason='needs pip install "vlcore[open_clip]"')
+    folder = (save_open_clip if family == "open_clip" else save_clip)(tmp_path / family)
+    towers = {"image_encoder": None, "text_encoder": None, "image_head": None, "text_head": None}
+    task = make_task(**towers, dual_encoder=f"{family}/{folder}", local_size=16, anchor="squared_distance")
+    alone(task)
+    ids = task.model.text_encoder.tokenizer(["a red square", "everything here is blue", "a white square"])
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    keys = torch.arange(3)
+    pairs = PairBatch(keys, keys, images=images, input_ids=ids.input_ids, attention_mask=ids.attention_mask)
+    task.training_step(pairs, 0).backward()
+    learned = dict(task.model.image_encoder.named_parameters())
+    assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in learned.values())
+    assert next(value for name, value in learned.items() if "position" in name).grad.abs().sum() > 0
