@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from vlcore.data.pairs import Indices, PairTable
 from vlcore.data.record import Record
@@ -49,7 +47,6 @@ def joined_keys(table: PairTable, groups: Sequence[Any]) -> Indices:
     Returns:
         `[M]` int64: of all keys that hang together, the smallest.
     """
-    keys, node = np.unique(table.text_key, return_inverse=True)
     first: dict[tuple[int, Any], int] = {}
     links = [
         (first.setdefault((image, group), place), place)
@@ -58,6 +55,10 @@ def joined_keys(table: PairTable, groups: Sequence[Any]) -> Indices:
     ]
     if not links:
         return table.text_key
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    keys, node = np.unique(table.text_key, return_inverse=True)
     left, right = node[np.array(links, dtype=np.int64)].T
     graph = coo_array((np.ones(len(links), dtype=np.int8), (left, right)), shape=(len(keys), len(keys)))
     count, component = connected_components(graph, directed=False)

@@ -74,6 +74,10 @@ def run(manifest, folder, name, kill=None, resume=False):
 def main(manifest: Path, folder: Path) -> None:
     """All runs."""
     torch.set_num_threads(1)
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows:
+        row["texts"] = [{"text": text, "lang": lang} for text, lang in zip(row["texts"], ("en", "pt"), strict=True)]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run(manifest, folder, "whole")
     for hook, step in (("backward", 3), ("gradients", 7), ("epoch end", 4), ("batch", 1)):
         name = f"{hook} {step}"

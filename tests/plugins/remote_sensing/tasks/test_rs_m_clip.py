@@ -13,6 +13,7 @@ from lightning.pytorch import Callback
 from small_rs_m_clip import make_anchored_task, make_task
 from small_towers import SmallTextEncoder, small_data, small_task, small_trainer
 
+from vlcore.data.mixture_datamodule import MixtureDataModule
 from vlcore.errors import ConfigurationError
 from vlcore.hub.model_directory import load_model_directory
 from vlcore.objectives.info_nce import InfoNCE
@@ -202,6 +203,17 @@ def test_small_tiles_raise_the_least_view(tiny_manifest, tmp_path):
     assert task.crops.local_scale == (0.25, 0.4)  # tiles of 56 x 40 pixels
     with pytest.raises(ConfigurationError, match="The smallest tile has 40 pixels"):
         run(make_task(least_local_pixels=40), tiny_manifest, tmp_path, max_epochs=1)
+
+
+@pytest.mark.parametrize("optimizer", ["multi_task_adamw", "lion"])
+def test_a_mixture_trains_with_every_optimiser(optimizer, tiny_manifest, tmp_path):
+    task = make_task(optimizer=optimizer, last_layer_held_epochs=0)
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    data = MixtureDataModule({name: small_data(tiny_manifest, batch_size=4) for name in ("first", "second")})
+    small_trainer(tmp_path, max_epochs=1).fit(task, datamodule=data)
+    for name in ("head.directions", "model.image_encoder.second.weight", "teacher.model.head.directions"):
+        value = task.state_dict()[name]
+        assert torch.isfinite(value).all() and not torch.equal(value, before[name]), name
 
 
 def test_interrupted_runs_end_with_the_same_weights(tiny_manifest, tmp_path, run_program):
