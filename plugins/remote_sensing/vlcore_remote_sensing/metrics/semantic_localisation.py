@@ -111,7 +111,8 @@ def _significant_area(attention: NDArray[np.float64], inside: NDArray[np.bool_])
 
 def _own(peaks: NDArray[np.float64], circle: tuple[NDArray[np.float64], float]) -> NDArray[np.float64]:
     centre, radius = circle
-    return peaks[np.linalg.norm(peaks - centre, axis=1) <= radius]
+    near: NDArray[np.bool_] = np.linalg.norm(peaks - centre, axis=1) <= radius
+    return peaks[near]
 
 
 def _attention_shift(peaks: NDArray[np.float64], circles: Sequence[tuple[NDArray[np.float64], float]]) -> float:

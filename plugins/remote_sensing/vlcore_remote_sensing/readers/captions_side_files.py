@@ -18,6 +18,7 @@ from typing import Any
 from vlcore.data.reader import Row, RowError, json_lines
 from vlcore.data.record import Record, Text
 from vlcore.errors import ConfigurationError, ManifestError, Problem
+from vlcore_remote_sensing.captions.translation_groups import GROUPS
 from vlcore_remote_sensing.readers.json_file import read_json
 from vlcore_remote_sensing.readers.karpathy import read_karpathy
 from vlcore_remote_sensing.readers.left_out import report_left_out
@@ -38,7 +39,8 @@ def read_captions_side_files(path: Path | str, image_root: Path | None = None) -
 
     Returns:
         Its records with the translations after the source captions, by language and sentence, of kind `caption` or
-        `machine_translation`. Rows of other data sets are left out, and a warning says how many.
+        `machine_translation`; `meta["translation_groups"]` holds the `sentid` of each text, equal for translations of
+        one sentence. Rows of other data sets are left out, and a warning says how many.
 
     Raises:
         ConfigurationError: if the file does not exist, or there are no side files.
@@ -57,11 +59,23 @@ def read_captions_side_files(path: Path | str, image_root: Path | None = None) -
         message = f"'dataset' is {name!r}. Write the name that the side files give it."
         raise ManifestError(path, [Problem("the file", message)])
     sentences = _sentences(path, source["images"], records)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for identifier, (image, _) in sentences.items():
+        groups[image].append(identifier)
     translations: dict[str, list[Text]] = defaultdict(list)
     for side_file in side_files:
-        for image, text in _translations(side_file, name, sentences):
+        for identifier, text in _translations(side_file, name, sentences).items():
+            image, _ = sentences[identifier]
             translations[image].append(text)
-    return [replace(record, texts=(*record.texts, *translations[record.id])) for record in records]
+            groups[image].append(identifier)
+    return [
+        replace(
+            record,
+            texts=(*record.texts, *translations[record.id]),
+            meta={**record.meta, GROUPS: groups[record.id]},
+        )
+        for record in records
+    ]
 
 
 def caption_sha1(caption: str) -> str:
@@ -87,10 +101,10 @@ def _sentences(path: Path, images: list[Any], records: list[Record]) -> _Sentenc
     return found
 
 
-def _translations(side_file: Path, dataset: str, sentences: _Sentences) -> list[tuple[str, Text]]:
-    """Image and text of every row, in the order of the sentences."""
+def _translations(side_file: Path, dataset: str, sentences: _Sentences) -> dict[int, Text]:
+    """Text of every row by its sentence, in the order of the sentences."""
     lang = side_file.name.split(".")[1]
-    found: dict[int, tuple[str, Text]] = {}
+    found: dict[int, Text] = {}
     problems = []
     left_out: Counter[str] = Counter()
     for place, values in json_lines(side_file):
@@ -112,10 +126,10 @@ def _translations(side_file: Path, dataset: str, sentences: _Sentences) -> list[
     if problems:
         raise ManifestError(side_file, problems)
     report_left_out(side_file, left_out)
-    return [found[identifier] for identifier in sentences if identifier in found]
+    return {identifier: found[identifier] for identifier in sentences if identifier in found}
 
 
-def _translation(row: Row, identifier: int, lang: str, sentences: _Sentences) -> tuple[str, Text]:
+def _translation(row: Row, identifier: int, lang: str, sentences: _Sentences) -> Text:
     tag, kind = row.get("lang", str), row.get("kind", str)
     if tag != lang or not _TAG.fullmatch(tag):
         raise RowError(f"'lang' is {tag!r} in a file of {lang!r}. Both must be one BCP-47 tag, such as pt or zh-Hans.")
@@ -135,4 +149,4 @@ def _translation(row: Row, identifier: int, lang: str, sentences: _Sentences) ->
     words = " ".join(row.get("text", str).split())
     if not words:
         raise RowError(f"the translation of sentence {identifier} is blank. Write it, or remove the line.")
-    return image, Text(words, lang=tag, kind=KINDS[kind])
+    return Text(words, lang=tag, kind=KINDS[kind])

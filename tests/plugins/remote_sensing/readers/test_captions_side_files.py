@@ -20,6 +20,8 @@ def test_translations_join_their_sentence_and_keep_their_kind(tmp_path):
         ("两架飞机", "zh-Hans", "caption"),
     ]
     assert [text.text for text in second.texts] == ["a sea .", "um mar ."]
+    assert first.meta["translation_groups"] == [0, 1, 0, 1]
+    assert second.meta["translation_groups"] == [2, 2]
     assert (first.labels, second.split) == ({"label": "airport"}, "test")
     assert language_matches(first.texts[3].lang, "zh")
 
