@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 # The released layout and the reference are used by several files.
 sys.path.append(str(Path(__file__).parent))
@@ -19,3 +20,12 @@ def bert(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tokenizer(bert):
     return build_text_encoder(f"transformers/{bert}").tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Matrices this small are slower where threads have to wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
