@@ -31,6 +31,11 @@ _READERS = {
 """Names and summaries; `medical/<name>` is `read_<name>` of the module `readers.<name>`."""
 
 
+_TASKS = {
+    "m3ae": ("task:M3AETask", "pre-training of M3AE: masked words, masked pixels, matching"),
+}
+"""Place in the module `m3ae` and summary of every task."""
+
 _COMMANDS = {
     "ingest": "turn DICOM files into a table of studies with previews",
     "label": "label the findings of radiology reports",
@@ -39,7 +44,7 @@ _COMMANDS = {
 
 
 def register(registries: Registries) -> None:
-    """Register readers, prompt sets and commands, by reference."""
+    """Register readers, tasks, prompt sets and commands, by reference."""
     for name, summary in _READERS.items():
         target = f"vlcore_medical.readers.{name}:read_{name}"
         registries.readers.register(f"medical/{name}", target, summary=summary)
@@ -48,6 +53,8 @@ def register(registries: Registries) -> None:
         "vlcore_medical.prompts:CHEST_XRAY",
         summary="sentences of chest X-ray reports around a finding",
     )
+    for name, (target, summary) in _TASKS.items():
+        registries.tasks.register(f"medical/{name}", f"vlcore_medical.m3ae.{target}", summary=summary)
     for command, summary in _COMMANDS.items():
         target = f"vlcore_medical.cli.{command}:{command}"
         registries.commands.register(f"medical/{command}", target, summary=summary)

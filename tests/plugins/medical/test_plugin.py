@@ -16,6 +16,7 @@ def test_everything_registered_loads() -> None:
     assert registries.readers.get("medical/covid_cxr").__name__ == "read_covid_cxr"
     assert registries.commands.get("medical/label").__name__ == "label"
     assert registries.readers.get("medical/dicom_folder").__name__ == "read_dicom_folder"
+    assert registries.tasks.get("medical/m3ae").__name__ == "M3AETask"
     prompts = registries.prompts.get("medical/chest_xray")
     assert prompts.name == "medical/chest_xray"
     assert "a chest x-ray of a patient with pneumonia" in prompts.fill("pneumonia")

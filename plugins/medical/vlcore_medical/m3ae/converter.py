@@ -16,6 +16,7 @@ from vlcore.files import write_text
 from vlcore_medical.m3ae.image_encoder import ClipImageEncoder
 from vlcore_medical.m3ae.model import M3AEModel
 from vlcore_medical.m3ae.network import M3AENetwork
+from vlcore_medical.m3ae.positions import resize_positions
 from vlcore_medical.m3ae.released_checkpoint import ReleasedCheckpoint
 from vlcore_medical.m3ae.released_names import place_of
 from vlcore_medical.m3ae.released_shape import PADDING, released_heads, released_shape
@@ -126,17 +127,6 @@ def _changed(name: str, ours: str, tensor: Tensor, report: ConversionReport, pat
         report.changed[name] = f"interpolated from {len(tensor) - 1} patches to {patches}"
         return resize_positions(tensor, patches)
     return tensor
-
-
-def resize_positions(table: Tensor, patches: int) -> Tensor:
-    """Positions `[1 + R, D]` of a square grid for another one, `[1 + patches, D]`; the first row stays.
-
-    Bicubic, as the released code does where it is fine-tuned at 384 pixels.
-    """
-    old, new = round((len(table) - 1) ** 0.5), round(patches**0.5)
-    grid = table[1:].float().T.reshape(1, -1, old, old)
-    resized = torch.nn.functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
-    return torch.cat([table[:1], resized.reshape(-1, patches).T.to(table.dtype)])
 
 
 @torch.no_grad()

@@ -114,9 +114,10 @@ SIZES: dict[SizeName, dict[str, int]] = {
         **{"fusion_layers": 2, "pixel_layer": 1, "decoder_width": 32, "decoder_layers": 1, "decoder_heads": 2},
     },
     "small": {
-        **{"image_size": 128, "width": 256, "heads": 4, "intermediate": 1024, "image_layers": 6, "text_layers": 6},
-        **{"fusion_layers": 4, "pixel_layer": 2, "decoder_width": 128, "decoder_layers": 2, "decoder_heads": 4},
+        **{"image_size": 128, "width": 384, "heads": 12, "intermediate": 1536, "image_layers": 6, "text_layers": 6},
+        **{"fusion_layers": 4, "pixel_layer": 2, "decoder_width": 192, "decoder_layers": 2, "decoder_heads": 6},
     },
     "base": {},
 }
-"""`base` is that of the paper: CLIP's ViT-B/16, RoBERTa-base, and six fusion layers."""
+"""`base` is that of the paper: CLIP's ViT-B/16, RoBERTa-base, and six fusion layers. `small` has the width of MiniLM, so
+that it can begin with its weights."""

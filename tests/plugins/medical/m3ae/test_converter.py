@@ -15,7 +15,8 @@ from released_layout import GRID, HEADS, PATCH, PIXEL_LAYER, Reference, as_file,
 from vlcore.errors import ConfigurationError, ModelDirectoryError
 from vlcore.hub.model_directory import ModelCard, load_model_directory, save_model_directory
 from vlcore.retrieval.rerank import Reranker
-from vlcore_medical.m3ae.converter import convert_checkpoint, resize_positions
+from vlcore_medical.m3ae.converter import convert_checkpoint
+from vlcore_medical.m3ae.positions import resize_positions
 from vlcore_medical.m3ae.released_checkpoint import read_released_checkpoint
 
 SIZE = GRID * PATCH
