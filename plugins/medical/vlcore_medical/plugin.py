@@ -33,14 +33,17 @@ _READERS = {
 
 _TASKS = {
     "m3ae": ("task:M3AETask", "pre-training of M3AE: masked words, masked pixels, matching"),
+    "m3ae_answers": ("answer_task:M3AEAnswerTask", "fine-tuning of M3AE: questions about images, or classes"),
+    "m3ae_ranking": ("ranking_task:M3AERankingTask", "fine-tuning of M3AE: which text belongs to an image"),
 }
 """Place in the module `m3ae` and summary of every task."""
 
 _COMMANDS = {
+    "convert_m3ae": "turn a released M3AE checkpoint into a model directory",
     "ingest": "turn DICOM files into a table of studies with previews",
     "label": "label the findings of radiology reports",
 }
-"""Name and summary of every command; its module has its name."""
+"""Module and summary of every command; its name is the module's with dashes."""
 
 
 def register(registries: Registries) -> None:
@@ -57,7 +60,7 @@ def register(registries: Registries) -> None:
         registries.tasks.register(f"medical/{name}", f"vlcore_medical.m3ae.{target}", summary=summary)
     for command, summary in _COMMANDS.items():
         target = f"vlcore_medical.cli.{command}:{command}"
-        registries.commands.register(f"medical/{command}", target, summary=summary)
+        registries.commands.register(f"medical/{command.replace('_', '-')}", target, summary=summary)
 
 
 PLUGIN = Plugin(

@@ -8,6 +8,7 @@ from vlcore.encoders.base import TextTokenizer
 from vlcore.errors import ConfigurationError
 from vlcore.models.fusion.model import FusionModel, FusionTexts
 from vlcore.models.fusion.stream import States
+from vlcore.types import PairBatch
 from vlcore_medical.m3ae.image_encoder import ClipImageEncoder, all_visible
 from vlcore_medical.m3ae.network import M3AENetwork
 
@@ -48,3 +49,9 @@ class M3AEModel(FusionModel):
         """Images `[B, 3, S, S]` uint8 alone, as if they had no patches but those numbered `[B, K]`."""
         pixels = self.image_encoder.normalise(images)
         return self.network.stream.read_image(all_visible(self.image_encoder.read(pixels, kept)))
+
+    def answer(self, batch: PairBatch) -> Tensor:
+        """Logits `[B, A]` of the answers to a batch's questions."""
+        assert batch.input_ids is not None and batch.attention_mask is not None
+        text = self.network.stream.read_text(batch.input_ids, batch.attention_mask)
+        return self.network.answer_logits(text, self.read_images(batch))

@@ -119,5 +119,5 @@ SIZES: dict[SizeName, dict[str, int]] = {
     },
     "base": {},
 }
-"""`base` is that of the paper: CLIP's ViT-B/16, RoBERTa-base, and six fusion layers. `small` has the width of MiniLM, so
-that it can begin with its weights."""
+"""`base` is that of the paper: CLIP's ViT-B/16, RoBERTa-base, and six fusion layers. `small` has the width of MiniLM
+and can begin with its weights."""
