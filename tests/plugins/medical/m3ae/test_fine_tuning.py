@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
+from vlcore.cli.main import main
 from vlcore.data.datamodule import ManifestDataModule
 from vlcore.data.record import ImageRef, Record, Text
 from vlcore.errors import ConfigurationError, ImageDecodeError
@@ -166,3 +167,42 @@ def test_ranking_begins_with_matching_learns_and_reranks(model, pretrained, tiny
     assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
     assert "val/mean_recall" in fit.callback_metrics
     assert Reranker.load(tmp_path / "model", "cpu").model.network.heads == ("ranking",)
+
+
+def test_a_configuration_classifies_from_the_command_line(pretrained, tiny_manifest, tmp_path):
+    """The class of a record takes the place of an answer; the best weights are chosen by accuracy."""
+    lines = [json.loads(line) for line in tiny_manifest.read_text().splitlines()]
+    rows = [
+        {"image": line["image"], "patient": line["image"], "clinical_notes": "a square", "finding": line["label"]}
+        for line in lines
+    ]
+    rows = [{**row, "split": line["split"]} for row, line in zip(rows, lines, strict=True)]
+    manifest = tiny_manifest.parent / "data.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = f"""
+model:
+  class_path: M3AEAnswerTask
+  init_args: {{start_from: {pretrained}, loss: softmax, head_factor: 10.0}}
+data:
+  class_path: AnswerDataModule
+  init_args:
+    manifest: {manifest}
+    reader: medical/covid_cxr
+    label: finding
+    val_split: test
+    batch_size: 4
+    num_workers: 0
+trainer:
+  accelerator: cpu
+  max_epochs: 1
+  enable_progress_bar: false
+  default_root_dir: {tmp_path / "run"}
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {{monitor: val/accuracy, mode: max}}
+"""
+    (tmp_path / "config.yaml").write_text(config)
+    assert main(["fit", "-c", str(tmp_path / "config.yaml")]) == 0
+    loaded = load_model_directory(tmp_path / "run" / "model")
+    assert loaded.model.network.answers == ("red", "green", "blue", "yellow", "purple", "white")
+    assert set(loaded.card.scores["val"]) == {"accuracy"}
