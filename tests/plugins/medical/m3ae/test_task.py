@@ -92,6 +92,13 @@ def test_resumed_in_or_after_an_epoch_it_ends_with_the_same_weights_to_the_bit(
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
+def test_bfloat16_precision_trains(make_task, tiny_manifest, tmp_path):
+    task = make_task()
+    fit = trainer(tmp_path, fast_dev_run=True, precision="bf16-mixed", gradient_clip_val=1.0)
+    fit.fit(task, datamodule=data(tiny_manifest))
+    assert torch.isfinite(fit.callback_metrics["train/loss"])
+
+
 def test_the_model_directory_goes_on_and_changes_its_heads(make_task, tiny_manifest, tmp_path):
     task = make_task()
     saving = SaveModelDirectory(str(tmp_path / "model"), weights="last")
