@@ -19,6 +19,7 @@ PARTS = (
     "frozen_alignment",
     "finding_labels",
     "remote_sensing",
+    "medical_tasks",
 )
 
 

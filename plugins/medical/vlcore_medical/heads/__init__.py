@@ -1,0 +1,1 @@
+"""Heads of medical tasks on the features of frozen towers."""

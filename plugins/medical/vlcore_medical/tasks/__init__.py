@@ -1,0 +1,1 @@
+"""Medical tasks on the features of frozen towers: questions, findings, places, masks, reports."""
