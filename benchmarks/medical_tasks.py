@@ -6,7 +6,7 @@ import tempfile
 
 from benchmarks.harness import run_case, save
 
-CASES = ("questions:questions",)
+CASES = ("questions:questions", "chest_xrays:diagnosis", "chest_xrays:retrieval")
 
 
 def main() -> None:
