@@ -6,7 +6,14 @@ import tempfile
 
 from benchmarks.harness import run_case, save
 
-CASES = ("questions:questions", "chest_xrays:diagnosis", "chest_xrays:retrieval")
+CASES = (
+    "questions:questions",
+    "chest_xrays:diagnosis",
+    "chest_xrays:retrieval",
+    "lungs:grounding",
+    "lungs:segmentation",
+    "reports:impressions",
+)
 
 
 def main() -> None:

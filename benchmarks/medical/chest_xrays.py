@@ -1,7 +1,7 @@
 """covid-chestxray, disjoint by patient: views and findings from frozen features; notes and images find each other.
 
-The temperature and the risk that abstention allows come from the split `val`, everything else from `train`; `test` is
-read once. Intervals draw patients.
+Settings are chosen by folds over the patients of `train`, and by balanced accuracy; temperature and the threshold of
+abstention come from `val`. Intervals draw patients.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SEEDS = (0, 1, 2)
 LARGEST_RISK = 0.1
 """Share of wrong answers that abstention allows on the held-out images."""
+COMPONENTS = (32, 128)
+RATES = (1e-3, 5e-3)
 RIDGES = (0.001, 0.01, 0.1, 1.0)
 
 
@@ -63,14 +65,22 @@ def _diagnose(parts: dict[str, list[Record]], label: Any, towers: Towers) -> dic
 
     from vlcore.metrics.bootstrap import unit_index
     from vlcore.metrics.classification import classification_floors
-    from vlcore_medical.tasks.diagnosis import calibrate, fit_diagnosis
+    from vlcore_medical.tasks.diagnosis import DiagnosisSettings, calibrate, choose_diagnosis, fit_diagnosis
+    from vlcore_medical.tasks.fit import FitSettings
 
     features = {split: torch.tensor(images(part, towers)) for split, part in parts.items()}
     labels = {split: [label(record) for record in part] for split, part in parts.items()}
     unit = unit_index([str(record.group) for record in parts["test"]])
+    groups = [str(record.group) for record in parts["train"]]
+    candidates = [
+        DiagnosisSettings(components=size, training=FitSettings(epochs=40, batch_size=64, learning_rate=rate))
+        for size in COMPONENTS
+        for rate in RATES
+    ]
+    chosen, held_out_scores = choose_diagnosis(features["train"], labels["train"], groups, candidates)
     runs = []
     for seed in SEEDS:
-        model = fit_diagnosis(features["train"], labels["train"], seed=seed)
+        model = fit_diagnosis(features["train"], labels["train"], chosen, seed=seed)
         target = model.target(labels["test"]).numpy()
         before = model.probabilities(features["test"])
         temperature = calibrate(model, features["val"], labels["val"])
@@ -85,10 +95,14 @@ def _diagnose(parts: dict[str, list[Record]], label: Any, towers: Towers) -> dic
                 "abstention": _abstention(model.probabilities(features["val"]), held_out, after, target),
             }
         )
-    probe = _linear_probe(features["train"].numpy(), labels["train"], [str(one.group) for one in parts["train"]])
+    probe = _linear_probe(features["train"].numpy(), labels["train"], groups)
     return {
         "images": {split: len(part) for split, part in parts.items()},
         "classes": model.classes,
+        "tried": [
+            {"components": one.components, "learning_rate": one.training.learning_rate, "held_out": score}
+            for one, score in zip(candidates, held_out_scores, strict=True)
+        ],
         "head": runs,
         "linear_probe": _scores(probe.predict_proba(features["test"].numpy()), target, unit),
         "floors": classification_floors(target, len(model.classes)),
@@ -135,7 +149,7 @@ def _linear_probe(features: NDArray[np.float32], labels: list[str], groups: list
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     grid = {"logisticregression__C": RIDGES}
-    return GridSearchCV(probe, grid, cv=GroupKFold(3), scoring="accuracy").fit(features, labels, groups=groups)
+    return GridSearchCV(probe, grid, cv=GroupKFold(3), scoring="balanced_accuracy").fit(features, labels, groups=groups)
 
 
 def retrieval(cache: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 
 from vlcore.errors import ConfigurationError
 from vlcore.metrics.classification import expected_calibration_error
-from vlcore_medical.tasks.diagnosis import DiagnosisSettings, calibrate, fit_diagnosis
+from vlcore_medical.tasks.diagnosis import DiagnosisSettings, calibrate, choose_diagnosis, fit_diagnosis
 from vlcore_medical.tasks.fit import FitSettings
 from vlcore_medical.tasks.temperature import fit_temperature
 
@@ -55,6 +55,18 @@ def test_calibration_changes_confidence_and_no_decision() -> None:
     assert hit.mean() > 0.78
     assert expected_calibration_error(after.max(1), hit) < 0.5 * expected_calibration_error(before.max(1), hit)
     assert calibrate(model, *samples(400, 2)) == pytest.approx(temperature)
+
+
+def test_settings_are_chosen_on_groups_that_were_left_out() -> None:
+    image, labels = samples(120, 0)
+    untrained = DiagnosisSettings(components=6, training=FitSettings(1, 120, 1e-6))
+    # A class of one group alone is never told by the fold that leaves it out.
+    labels[:4], groups = ["L"] * 4, [str(max(row, 3)) for row in range(120)]
+    chosen, scores = choose_diagnosis(image, labels, groups, [untrained, SETTINGS])
+    assert chosen == SETTINGS
+    assert scores[0] < scores[1] < 67
+    with pytest.raises(ConfigurationError, match="has 1 groups and 3 parts are needed"):
+        choose_diagnosis(image, labels, ["one"] * 120, [SETTINGS])
 
 
 def test_what_cannot_be_fitted_is_told() -> None:
