@@ -14,8 +14,8 @@ from benchmarks.harness import data_root
 from benchmarks.medical.towers import starter_towers
 
 SEEDS = (0, 1, 2)
-TRAIN, TEST = 800, 150
-EPOCHS = 12
+TRAIN, TEST = 400, 100
+EPOCHS = 10
 BEAMS = 3
 
 

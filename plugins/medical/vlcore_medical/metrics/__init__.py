@@ -1,1 +1,1 @@
-"""Scores of generated reports: the words, and what they say. All are fractions, as the field's tables print them."""
+"""Scores of reports, answers, places, masks and confidence: fractions or per cent, as each says."""
