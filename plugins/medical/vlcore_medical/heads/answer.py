@@ -92,7 +92,7 @@ class AnswerHead(nn.Module):
         if self.fusion == "film":
             scale, shift = asked.chunk(2, dim=-1)
             return nn.functional.gelu(seen * (1 + scale) + shift)
-        product = seen.tanh() * asked.tanh()
-        if self.fusion == "product":
-            return product
-        return product.unflatten(-1, (-1, _FACTORS)).sum(dim=-1)
+        product: Tensor = seen.tanh() * asked.tanh()
+        if self.fusion == "bilinear":
+            product = product.view(len(product), -1, _FACTORS).sum(dim=-1)
+        return product

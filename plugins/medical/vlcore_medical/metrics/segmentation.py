@@ -71,8 +71,10 @@ def outline_distance(
     both = np.flatnonzero(drawn & meant)
     if len(both):
         # MONAI wants a channel: [N, 1, …].
-        masks = [torch.from_numpy(mask[both, None].astype(np.uint8)) for mask in (predicted, reference)]
-        found = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=list(spacing))
+        drawn_masks, meant_masks = (torch.from_numpy(m[both, None].astype(np.uint8)) for m in (predicted, reference))
+        found = compute_hausdorff_distance(
+            drawn_masks, meant_masks, include_background=True, percentile=95, spacing=list(spacing)
+        )
         distance[both] = found[:, 0].numpy()
     return distance
 

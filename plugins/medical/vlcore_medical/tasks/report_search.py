@@ -58,7 +58,7 @@ def _search(decoder: ReportDecoder, memory: Tensor, mask: Tensor, beams: int) ->
         scores = _log_probability(decoder, memory.expand(len(kept), -1, -1), mask.expand(len(kept), -1), words)
         total = torch.tensor([score for score, _ in kept], dtype=scores.dtype)[:, None] + scores
         best = total.flatten().topk(min(beams, int(total.isfinite().sum())))
-        grown = []
+        grown: list[tuple[float, list[int]]] = []
         for value, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             beam, number = divmod(place, total.shape[1])
             row = [*kept[beam][1], number]
@@ -73,4 +73,5 @@ def _log_probability(decoder: ReportDecoder, memory: Tensor, mask: Tensor, words
     """Of the next word, `[B, V]` float64."""
     logits = decoder(memory, mask, words)[:, -1].double()
     logits[:, _NEVER] = -torch.inf
-    return logits.log_softmax(dim=1)
+    scores: Tensor = logits.log_softmax(dim=1)
+    return scores
