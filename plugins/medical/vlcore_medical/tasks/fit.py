@@ -69,7 +69,7 @@ def fit(
         model.train()
         for epoch in range(settings.epochs):
             total = 0.0
-            for chosen in torch.randperm(rows).split(settings.batch_size):
+            for chosen in torch.split(torch.randperm(rows), settings.batch_size):
                 value = loss(chosen)
                 if not torch.isfinite(value):
                     raise NonFiniteGradientsError(

@@ -48,7 +48,9 @@ def encode_memory(texts: Sequence[str], encoder: TextEncoder, batch_size: int = 
         raise ConfigurationError("There is no text to write from: 0 texts.")
     batch = encoder.tokenizer(list(texts))
     states = []
-    for ids, mask in zip(batch.input_ids.split(batch_size), batch.attention_mask.split(batch_size), strict=True):
+    for ids, mask in zip(
+        *(torch.split(side, batch_size) for side in (batch.input_ids, batch.attention_mask)), strict=True
+    ):
         tokens = encoder(ids, mask).tokens
         if tokens is None:
             raise ConfigurationError(f"{encoder.source} gives one vector per text and no states of words.")

@@ -59,6 +59,6 @@ def fit_text_guided_mask(
 @torch.inference_mode()
 def draw_masks(model: TextGuidedMask, images: Tensor, text: Tensor, batch_size: int = 64) -> NDArray[np.bool_]:
     """Masks `[N, H, W]` of images `[N, C, H, W]` and text features `[N, Wt]`: what is more probable than not."""
-    parts = zip(images.split(batch_size), text.split(batch_size), strict=True)
+    parts = zip(torch.split(images, batch_size), torch.split(text, batch_size), strict=True)
     drawn: NDArray[np.bool_] = torch.cat([model(*part) > 0 for part in parts]).numpy()
     return drawn
