@@ -1,0 +1,1 @@
+"""Concepts of an editable table that enrich image embeddings, level by level."""
