@@ -19,10 +19,15 @@ class Head(nn.Module, ABC):
     in_features: int
     out_features: int
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Head:
+        """Build the head with untrained weights from what `config()` returned; heads with parts inside override it."""
+        return cls(**config)
+
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Project `[B, W]` to `[B, D]`."""
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """Constructor arguments, plain values."""
+        """Plain values that rebuild this head without weights: the argument of `from_config`."""

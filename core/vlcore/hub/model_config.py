@@ -82,7 +82,7 @@ def build_model(folder: Path) -> HubModel:
         heads = []
         for key in ("image_head", "text_head"):
             head_class, arguments = _named(values, key, Head, place)
-            heads.append(_build(place, key, head_class, **arguments))
+            heads.append(_build(place, key, head_class.from_config, arguments))
         model = _build(place, "model", model_class, image, text, *heads, **model_arguments)
     return model
 
