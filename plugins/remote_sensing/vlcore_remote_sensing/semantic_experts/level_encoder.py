@@ -65,7 +65,7 @@ class LevelEncoder(WrappedTower[ImageEncoder], ImageEncoder):
         self._wrap(tower)
         self.preprocess = tower.preprocess
         blocks = len(tower.blocks())
-        if len(taps) != len(LEVELS) or list(taps) != sorted(set(taps)) or not (1 <= taps[0] and taps[-1] <= blocks):
+        if len(taps) != len(LEVELS) or list(taps) != sorted(set(taps)) or not (taps[0] >= 1 and taps[-1] <= blocks):
             raise ConfigurationError(
                 f"taps={tuple(taps)}: {tower.source} has {blocks} blocks; choose {len(LEVELS)} of them, counted from "
                 f"1 and rising, for {', '.join(LEVELS)}."
