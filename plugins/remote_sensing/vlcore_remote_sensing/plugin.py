@@ -49,6 +49,16 @@ METRICS = (
 )
 """Function, module and summary of every metric."""
 
+TASKS = (
+    (
+        "rs_m_clip",
+        "tasks.rs_m_clip:RSMClipTask",
+        "contrastive alignment with self-distillation of the image tower",
+    ),
+    ("semantic_experts", "semantic_experts.task:SemanticExpertTask", "trains semantic experts on an aligned model"),
+)
+"""Name, class and summary of every task."""
+
 COMMANDS = (
     ("heatmap", "map how well each place of a scene fits your words"),
     ("index", "make the tiles of your scenes searchable"),
@@ -64,11 +74,8 @@ def register(registries: Registries) -> None:
         registries.readers.register(
             f"remote_sensing/{name}", f"vlcore_remote_sensing.readers.{target}", summary=summary
         )
-    registries.tasks.register(
-        "remote_sensing/rs_m_clip",
-        "vlcore_remote_sensing.tasks.rs_m_clip:RSMClipTask",
-        summary="contrastive alignment with self-distillation of the image tower",
-    )
+    for name, target, summary in TASKS:
+        registries.tasks.register(f"remote_sensing/{name}", f"vlcore_remote_sensing.{target}", summary=summary)
     registries.prompts.register(
         "remote_sensing/aerial",
         "vlcore_remote_sensing.prompts:AERIAL",

@@ -19,3 +19,4 @@ def test_everything_registered_loads() -> None:
     assert "a satellite image of a harbour" in prompts.fill("a harbour")
     assert registries.tasks.get("remote_sensing/rs_m_clip").__name__ == "RSMClipTask"
     assert registries.commands.get("remote-sensing/interpolate").__name__ == "interpolate"
+    assert registries.tasks.get("remote_sensing/semantic_experts").__name__ == "SemanticExpertTask"

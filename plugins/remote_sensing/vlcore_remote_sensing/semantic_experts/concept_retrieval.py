@@ -12,11 +12,11 @@ class Retrieved(NamedTuple):
     """The k concepts nearest to each of B queries, best first.
 
     Attributes:
-        index: `[B, k]` int64, rows of the concepts.
+        rows: `[B, k]` int64, of the concepts.
         cosine: `[B, k]`.
     """
 
-    index: Tensor
+    rows: Tensor
     cosine: Tensor
 
 

@@ -96,7 +96,7 @@ class SemanticExpertHead(Head):
     def from_config(cls, config: dict[str, Any]) -> SemanticExpertHead:
         """Build the head with untrained weights from what `config()` returned."""
         plain, values = config["plain"], dict(config)
-        kind = resolve_class(plain["class_path"], Head, "the plain head inside image_head")
+        kind = resolve_class(plain["class_path"], Head, "the plain head inside image_head")  # type: ignore[type-abstract]
         pooled, levels, tokens = values["layout"]
         values |= {
             "plain": kind.from_config(plain["arguments"]),

@@ -69,7 +69,7 @@ def explain(model: Model, images: Sequence[ImageLike], batch_size: int = 64) -> 
             found = []
             for place, (level, result) in enumerate(zip(LEVELS, output.levels, strict=True)):
                 names = head.of_level(level)
-                concepts = [("", NULL), *((names[index].id, names[index].name) for index in result.index[row].tolist())]
+                concepts = [("", NULL), *((names[index].id, names[index].name) for index in result.rows[row].tolist())]
                 shares = (output.gate[row, place] * result.weight[row]).tolist()
                 found += [ConceptWeight(tile, level, *one, share) for one, share in zip(concepts, shares, strict=True)]
             weights += sorted(found, key=lambda one: -one.weight)

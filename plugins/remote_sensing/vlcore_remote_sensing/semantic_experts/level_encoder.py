@@ -41,8 +41,9 @@ class Layout(NamedTuple):
 
     def split(self, row: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Rows `[B, width]` as the pooled feature `[B, pooled]` and one `[B, tokens, W]` per level."""
-        pooled, *levels = row.split([self.pooled, *(self.tokens * width for width in self.levels)], dim=1)
-        return pooled, [part.unflatten(1, (self.tokens, -1)) for part in levels]
+        sizes = [self.pooled, *(self.tokens * width for width in self.levels)]
+        pooled, *levels = torch.split(row, sizes, dim=1)
+        return pooled, [part.reshape(len(row), self.tokens, -1) for part in levels]
 
 
 class LevelEncoder(WrappedTower[ImageEncoder], ImageEncoder):
@@ -141,4 +142,4 @@ def _as_maps(states: Any, layout: str) -> Tensor | None:
     side = math.isqrt(states.shape[1]) if states.ndim == 3 else 0
     if side < GRID or states.shape[1] - side**2 > _MOST_PREFIX_TOKENS:
         return None
-    return states[:, -(side**2) :].transpose(1, 2).unflatten(2, (side, side))
+    return states[:, -(side**2) :].transpose(1, 2).reshape(len(states), -1, side, side)

@@ -15,12 +15,12 @@ class LevelOutput(NamedTuple):
 
     Attributes:
         enriched: `[B, D]`.
-        index: `[B, k]` rows of the level's concepts, nearest first.
+        rows: `[B, k]` of the level's concepts, nearest first.
         weight: `[B, 1 + k]` attention, the null concept first; rows sum to 1.
     """
 
     enriched: Tensor
-    index: Tensor
+    rows: Tensor
     weight: Tensor
 
 
@@ -66,7 +66,7 @@ class LevelExpert(nn.Module):
         """
         queries = embedding[:, None] + self.projection(self.norm(tokens))  # [B, T, D]
         found = retrieve(queries.detach().mean(dim=1), concepts, self.concepts)
-        keys = torch.cat([self.null.expand(len(queries), -1, -1), concepts[found.index]], dim=1)  # [B, 1 + k, D]
+        keys = torch.cat([self.null.expand(len(queries), -1, -1), concepts[found.rows]], dim=1)  # [B, 1 + k, D]
         attended, weight = self.attention(queries, keys, keys, need_weights=True)
         enriched = self.expert(queries + attended).mean(dim=1)
-        return LevelOutput(enriched, found.index, weight.mean(dim=1))
+        return LevelOutput(enriched, found.rows, weight.mean(dim=1))

@@ -105,7 +105,7 @@ def test_a_level_without_concepts_attends_to_the_null_concept(base, images):
     network = trained(with_experts(plain_model(), base))
     with torch.no_grad():
         output = network.image_head.enrich(network.image_features(images))
-    assert [level.index.shape[1] for level in output.levels] == [3, 0, 4]
+    assert [level.rows.shape[1] for level in output.levels] == [3, 0, 4]
     torch.testing.assert_close(output.levels[1].weight, torch.ones(7, 1))
     for level in output.levels:
         torch.testing.assert_close(level.weight.sum(1), torch.ones(7))

@@ -42,7 +42,7 @@ def test_weights_are_the_heads_and_sum_to_one(model, tiles, images):
             (null,) = (weight for weight in own if weight.name == NULL and weight.level == level)
             expected = output.gate[tile, place] * output.levels[place].weight[tile, 0]
             assert null.weight == pytest.approx(float(expected), abs=1e-5)
-        nearest = head.of_level("scene")[int(output.levels[2].index[tile, 0])]
+        nearest = head.of_level("scene")[int(output.levels[2].rows[tile, 0])]
         (found,) = (weight for weight in own if weight.concept_id == nearest.id)
         expected = output.gate[tile, 2] * output.levels[2].weight[tile, 1]
         assert found.weight == pytest.approx(float(expected), abs=1e-5)
