@@ -20,6 +20,7 @@ PARTS = (
     "finding_labels",
     "remote_sensing",
     "medical_tasks",
+    "semantic_experts",
 )
 
 
