@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from vlcore.data.record import Record
 from vlcore.errors import ConfigurationError
+from vlcore_medical.metrics.answers import normalise_answer
 
 UNKNOWN = -1
 """Class of an answer that is not in the vocabulary: it can never be right."""
-
-_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_WORDS = {**{word: str(number) for number, word in enumerate(_NUMBERS)}, "none": "0", "a": "", "an": "", "the": ""}
-
-
-def normalise_answer(answer: str) -> str:
-    """An answer without case, punctuation, articles, and with digits for numbers up to ten.
-
-    These are the rules of VQA v2 (arXiv 1612.00837) but for contractions; an answer that is nothing but punctuation or
-    an article stays what it is.
-    """
-    plain = " ".join(answer.lower().split())
-    # A point or comma between digits belongs to the number, a dash between letters parts words.
-    text = re.sub(r"(?<!\d)[.,]|[.,](?!\d)", "", plain)
-    text = re.sub(f"[{re.escape(string.punctuation.replace('.', '').replace(',', ''))}]", " ", text)
-    words = (_WORDS.get(word, word) for word in text.split())
-    return " ".join(word for word in words if word) or plain
 
 
 def answer_of(record: Record, label: str = "answer") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from vlcore.errors import EvaluationError
 from vlcore.metrics.bootstrap import Floats, bootstrap_interval, unit_index
 
 KINDS = ("closed", "open", "overall")
-_ARTICLES = {"a", "an", "the"}
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_WORDS = {**{word: str(number) for number, word in enumerate(_NUMBERS)}, "none": "0", "a": "", "an": "", "the": ""}
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,17 @@ class AnswerScores:
 
 
 def normalise_answer(answer: str) -> str:
-    """Lower case, single spaces, no articles, and of punctuation only points, commas and hyphens inside words."""
-    words = re.sub(r"(?<!\w)[^\w\s]+|[^\w\s]+(?!\w)|[^\w\s.,\-]", " ", answer.casefold()).split()
-    kept = [word for word in words if word not in _ARTICLES]
-    # "A" may be a whole answer, as the name of a picture's part.
-    return " ".join(kept or words)
+    """An answer without case, punctuation, articles, and with digits for numbers up to ten.
+
+    These are the rules of VQA v2 (arXiv 1612.00837) but for contractions; an answer that is nothing but punctuation or
+    an article stays what it is.
+    """
+    plain = " ".join(answer.lower().split())
+    # A point or comma between digits belongs to the number, a dash between letters parts words.
+    text = re.sub(r"(?<!\d)[.,]|[.,](?!\d)", "", plain)
+    text = re.sub(f"[{re.escape(string.punctuation.replace('.', '').replace(',', ''))}]", " ", text)
+    words = (_WORDS.get(word, word) for word in text.split())
+    return " ".join(word for word in words if word) or plain
 
 
 def answer_scores(

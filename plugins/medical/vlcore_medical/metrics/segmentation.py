@@ -64,7 +64,7 @@ def outline_distance(
     try:
         from monai.metrics.hausdorff_distance import compute_hausdorff_distance
     except ImportError:
-        raise MissingDependencyError("monai", "medical_segmentation", "The distance of outlines") from None
+        raise MissingDependencyError("monai", "medical", "The distance of outlines") from None
     axes = tuple(range(1, predicted.ndim))
     drawn, meant = predicted.any(axis=axes), reference.any(axis=axes)
     distance = np.where(drawn == meant, 0.0, np.inf)

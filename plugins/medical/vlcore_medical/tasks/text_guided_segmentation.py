@@ -40,7 +40,7 @@ def fit_text_guided_mask(
     try:
         from monai.losses.dice import DiceLoss
     except ImportError:
-        raise MissingDependencyError("monai", "medical_segmentation", "Training on masks") from None
+        raise MissingDependencyError("monai", "medical", "Training on masks") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = TextGuidedMask(text.shape[1], image_channels=images.shape[1])

@@ -56,5 +56,5 @@ def test_what_cannot_be_scored_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"spacing=\[1\]: give 2 positive sizes"):
         outline_distance(masks, masks, [1])
     monkeypatch.setitem(sys.modules, "monai.metrics.hausdorff_distance", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "vlcore\[medical_segmentation\]"'):
+    with pytest.raises(MissingDependencyError, match=r'pip install "vlcore\[medical\]"'):
         outline_distance(masks, masks, (1, 1))

@@ -31,5 +31,5 @@ def test_dice_with_the_text_and_without(text_on: bool, least: float, most: float
 
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "monai.losses.dice", None)
-    with pytest.raises(MissingDependencyError, match=r"needs the library .monai.*vlcore\[medical_segmentation\]"):
+    with pytest.raises(MissingDependencyError, match=r"needs the library .monai.*vlcore\[medical\]"):
         fit_text_guided_mask(torch.zeros(1, 1, 8, 8), torch.zeros(1).long(), torch.zeros(1, 2), torch.zeros(1, 8, 8))
