@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from vlcore.errors import VlcoreError
 FEATURE_DTYPE = "<f4"
 """Little-endian float32, one row after the other, nothing else in the file."""
 
-_PART_ROWS = 256
+_GAP_ROWS = 1024
+_MOST_PARTS = 256
 
 
 class FeatureRows:
@@ -39,6 +41,7 @@ class FeatureRows:
         self.width = width
         self._places = places
         self._needed = (int(places.max()) + 1 if len(places) else 0) * width * np.dtype(FEATURE_DTYPE).itemsize
+        self._file: mmap.mmap | None = None
         self._mapped: Tensor | None = None
         self._buffers = BatchBuffers(width)
         self._check()
@@ -55,46 +58,49 @@ class FeatureRows:
         """Copy of some rows `[B, W]`.
 
         Args:
-            rows: `[B]`, from 0 to N - 1; fastest where they ascend.
+            rows: `[B]`, from 0 to N - 1; fastest where they lie in blocks.
 
         Raises:
             VlcoreError: if the file was removed or cut off since.
         """
         self._check()
         places = self._places[rows]
-        if len(places) > 1 and (np.diff(places) < 0).any():
-            return self._scattered(places)
-        return self._ascending(places)
+        gathered = self._buffers.take(len(places))
+        if len(places):
+            stored = self._map()
+            self._read_ahead(places)
+            # PyTorch copies on all cores.
+            torch.index_select(stored, 0, torch.from_numpy(places), out=torch.from_numpy(gathered))
+        return gathered
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickled map would carry the whole file along.
-        return {**self.__dict__, "_mapped": None}
+        return {**self.__dict__, "_file": None, "_mapped": None}
 
-    def _ascending(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        gathered = self._buffers.take(len(places))
-        if not len(places):
-            return gathered
-        stored = self._map()
-        # PyTorch copies on all cores.
-        torch.index_select(stored, 0, torch.from_numpy(places), out=torch.from_numpy(gathered))
-        return gathered
+    def _read_ahead(self, places: NDArray[np.int64]) -> None:
+        """Tell the system which parts of the file will be read, so that a disk is read in its own order.
 
-    def _scattered(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read in the order of the disk, put where they belong; in parts, so that no second copy of all is held."""
-        gathered = self._buffers.take(len(places))
-        order, stored, target = np.argsort(places, kind="stable"), self._map(), torch.from_numpy(gathered)
-        for start in range(0, len(order), _PART_ROWS):
-            part = order[start : start + _PART_ROWS]
-            rows = torch.index_select(stored, 0, torch.from_numpy(places[part]))
-            target.index_copy_(0, torch.from_numpy(part), rows)
-        return gathered
+        Rows that lie in any order within blocks would otherwise be fetched page by page as they are copied.
+        """
+        if self._file is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        ordered = np.sort(places, kind="stable")
+        cuts = np.flatnonzero(np.diff(ordered) > _GAP_ROWS)
+        if len(cuts) > _MOST_PARTS:  # rows from everywhere: a word for each would cost more than it brings
+            return
+        row = self.width * np.dtype(FEATURE_DTYPE).itemsize
+        for first, last in zip(ordered[[0, *(cuts + 1)]], ordered[[*cuts, -1]], strict=True):
+            start = int(first) * row // mmap.PAGESIZE * mmap.PAGESIZE
+            self._file.madvise(mmap.MADV_WILLNEED, start, (int(last) + 1) * row - start)
 
     def _map(self) -> Tensor:
         if self._mapped is None:
-            # Copy on write: a tensor cannot be read-only, and the file is never written to.
-            mapped = np.memmap(self.path, dtype=FEATURE_DTYPE, mode="c")
-            rows = len(mapped) // self.width
-            self._mapped = torch.from_numpy(mapped[: rows * self.width].view(np.ndarray).reshape(rows, self.width))
+            with self.path.open("rb") as file:
+                # Copy on write: a tensor cannot be read-only, and the file is never written to.
+                self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            rows = len(self._file) // (self.width * np.dtype(FEATURE_DTYPE).itemsize)
+            values = np.frombuffer(self._file, dtype=FEATURE_DTYPE, count=rows * self.width)
+            self._mapped = torch.from_numpy(values.reshape(rows, self.width))
         return self._mapped
 
     def _check(self) -> None:

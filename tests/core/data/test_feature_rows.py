@@ -1,3 +1,4 @@
+import mmap
 import pickle
 
 import numpy as np
@@ -50,8 +51,8 @@ def test_it_reads_what_an_array_would_give(stored, request_, layout):
 def test_nothing_is_read_before_it_is_asked_for(stored, monkeypatch):
     path, values = stored
     opened = []
-    original = np.memmap
-    monkeypatch.setattr(feature_rows.np, "memmap", lambda *a, **k: (opened.append(a), original(*a, **k))[1])
+    original = feature_rows.mmap.mmap
+    monkeypatch.setattr(feature_rows.mmap, "mmap", lambda *a, **k: (opened.append(a), original(*a, **k))[1])
     rows = FeatureRows(path, 3, np.arange(500))
     assert not opened
     rows[np.array([1])], rows[np.array([2])]
@@ -60,6 +61,34 @@ def test_nothing_is_read_before_it_is_asked_for(stored, monkeypatch):
     batch = rows[np.array([4, 5])]
     batch += 1
     np.testing.assert_array_equal(rows[np.array([4, 5])], values[4:6])
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="this system takes no advice")
+def test_blocks_are_read_ahead_and_scattered_rows_are_not(tmp_path, monkeypatch):
+    advised = []
+
+    class Watched(mmap.mmap):
+        def madvise(self, option, start, length):
+            advised.append((start, start + length))
+            super().madvise(option, start, length)
+
+    monkeypatch.setattr(feature_rows.mmap, "mmap", Watched)
+    values = np.arange(400_000, dtype="<f4").reshape(-1, 1)
+    path = tmp_path / "features.bin"
+    values.tofile(path)
+    rows = FeatureRows(path, 1, np.arange(len(values)))
+    random = np.random.default_rng(0)
+    blocks = random.permutation([*range(5000, 6000), *range(300_000, 300_500)])
+    np.testing.assert_array_equal(rows[blocks], values[blocks])
+    assert len(advised) == 2
+    for (start, end), (first, last) in zip(advised, ((5000, 6000), (300_000, 300_500)), strict=True):
+        assert start <= 4 * first
+        assert end == 4 * last
+        assert 4 * first - start < mmap.PAGESIZE
+    advised.clear()
+    scattered = random.permutation(np.arange(0, len(values), 1100))
+    np.testing.assert_array_equal(rows[scattered], values[scattered])
+    assert advised == []
 
 
 def test_a_pickle_names_the_file_and_does_not_carry_it(stored):
