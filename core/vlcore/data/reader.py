@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from vlcore.data.record import ImageRef, Record
+from vlcore.data.record import ImageRef
 from vlcore.errors import ConfigurationError, ManifestError, Problem, UnsafePathError
 from vlcore.files import contained
 
@@ -101,9 +101,18 @@ def require_file(path: Path) -> None:
         raise ConfigurationError(f"{path} is no file. Give the path of the data set's annotation file.")
 
 
-def collect_records(
-    path: Path, rows: Iterable[tuple[str, Any]], folder: Path, build: Callable[[Row], Record]
-) -> list[Record]:
+class Identified(Protocol):
+    """What has an id, unique within its source: a `Record`, or a row of another kind."""
+
+    @property
+    def id(self) -> str:
+        """Of the row."""
+
+
+T = TypeVar("T", bound=Identified)
+
+
+def collect_records(path: Path, rows: Iterable[tuple[str, Any]], folder: Path, build: Callable[[Row], T]) -> list[T]:
     """Build a record from every row, or list everything that is wrong.
 
     Args:
@@ -115,7 +124,7 @@ def collect_records(
     Raises:
         ManifestError: if any row is bad, an id comes twice, or there is no row at all.
     """
-    records: list[Record] = []
+    records: list[T] = []
     problems: list[Problem] = []
     places: dict[str, str] = {}
     for place, values in rows:

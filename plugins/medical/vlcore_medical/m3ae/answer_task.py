@@ -12,7 +12,7 @@ from vlcore.tasks.frozen_towers import FrozenTowers
 from vlcore_medical.m3ae.answer_data import AnswerBatch
 from vlcore_medical.m3ae.build import load_m3ae, with_heads
 from vlcore_medical.m3ae.model import M3AEModel
-from vlcore_medical.m3ae.task import M3AETrainingTask
+from vlcore_medical.m3ae.training_task import M3AETrainingTask
 
 
 def answer_loss(logits: Tensor, answers: Tensor, kind: Literal["binary", "softmax"]) -> Tensor:

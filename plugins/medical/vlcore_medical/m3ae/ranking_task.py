@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from vlcore.errors import ConfigurationError
-from vlcore.models.fusion.stream import States
 from vlcore.objectives.image_text_matching import match_score
 from vlcore.tasks.fusion.monitor import MatchingMonitor
 from vlcore.types import PairBatch
 from vlcore_medical.m3ae.build import load_m3ae, with_heads
 from vlcore_medical.m3ae.model import M3AEModel
-from vlcore_medical.m3ae.task import M3AETrainingTask
+from vlcore_medical.m3ae.training_task import M3AEMatchingTask
 
 
 def candidate_texts(positives: Tensor, negatives: int) -> tuple[Tensor, Tensor]:
@@ -31,7 +30,7 @@ def candidate_texts(positives: Tensor, negatives: int) -> tuple[Tensor, Tensor]:
     return torch.cat([own, drawn.indices], dim=1), torch.cat([own >= 0, drawn.values >= 0], dim=1)
 
 
-class M3AERankingTask(M3AETrainingTask):
+class M3AERankingTask(M3AEMatchingTask):
     """Fine-tunes an M3AE to score its own text above others (arXiv 2209.07098, section 4.2).
 
     The score begins with what the head for matching says of yes. What comes out re-ranks searches as any fusion model.
@@ -77,7 +76,7 @@ class M3AERankingTask(M3AETrainingTask):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        text, image = self._read(batch)
+        text, image = self.read(batch)
         same = (batch.image_index[:, None] == batch.image_index) | (batch.text_key[:, None] == batch.text_key)
         rows, real = candidate_texts(same, self.negatives)
         images = torch.arange(len(batch), device=rows.device).repeat_interleave(rows.shape[1])
@@ -86,29 +85,3 @@ class M3AERankingTask(M3AETrainingTask):
         loss = torch.nn.functional.cross_entropy(scores, torch.zeros_like(rows[:, 0]))
         self.log("train/loss", loss.detach(), batch_size=len(batch), on_step=False, on_epoch=True, prog_bar=True)
         return loss
-
-    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """Read both sides of a batch; they are ranked at the end of the epoch."""
-        self._matching.add(*self._read(batch), batch.image_index)
-
-    def test_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """As `validation_step`, on test pairs."""
-        self.validation_step(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the mean recall."""
-        self._log_recall("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the mean recall."""
-        self._log_recall("test")
-
-    def _read(self, batch: PairBatch) -> tuple[States, States]:
-        assert batch.input_ids is not None and batch.attention_mask is not None
-        text = self.model.network.stream.read_text(batch.input_ids, batch.attention_mask)
-        return text, self.model.read_images(batch)
-
-    def _log_recall(self, stage: str) -> None:
-        scores = self._matching.compute(self.model.network)
-        if scores is not None:
-            self.log(f"{stage}/mean_recall", scores.mean_recall, prog_bar=True, sync_dist=True)

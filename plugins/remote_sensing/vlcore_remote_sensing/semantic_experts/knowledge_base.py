@@ -15,7 +15,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from vlcore.data.reader import Row, RowError, require_file
+from vlcore.data.reader import RowError, collect_records, require_file
 from vlcore.errors import ConfigurationError, ManifestError, Problem
 from vlcore.files import atomic_write
 from vlcore_remote_sensing.semantic_experts.concept import COLUMNS, LABEL, Concept, Level, build_concept
@@ -109,25 +109,7 @@ def read_knowledge_base(path: Path | str) -> KnowledgeBase:
     path = Path(path)
     require_file(path)
     rows = _parquet_rows(path) if path.suffix.lower() in _PARQUET else _csv_rows(path)
-    concepts: list[Concept] = []
-    problems: list[Problem] = []
-    places: dict[str, str] = {}
-    for place, values in rows:
-        try:
-            if isinstance(values, RowError):
-                raise values
-            concept = build_concept(Row(values, path.parent))
-            if (first := places.setdefault(concept.id, place)) != place:
-                raise RowError(f"the id {concept.id!r} is also on {first}. Remove one of them.")
-        except RowError as error:
-            problems.append(Problem(place, str(error)))
-        else:
-            concepts.append(concept)
-    if not concepts and not problems:
-        problems.append(Problem("the file", "holds no concepts."))
-    if problems:
-        raise ManifestError(path, problems)
-    return KnowledgeBase(tuple(concepts))
+    return KnowledgeBase(tuple(collect_records(path, rows, path.parent, build_concept)))
 
 
 def seed_knowledge_base() -> KnowledgeBase:

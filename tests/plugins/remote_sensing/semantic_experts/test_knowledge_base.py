@@ -88,7 +88,7 @@ def test_a_column_of_no_language_is_told(tmp_path: Path) -> None:
 def test_other_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is no file"):
         read_knowledge_base(tmp_path / "none.csv")
-    with pytest.raises(ManifestError, match="holds no concepts"):
+    with pytest.raises(ManifestError, match="holds no rows"):
         read_knowledge_base(table(tmp_path))
     (tmp_path / "a.parquet").write_bytes(b"no")
     with pytest.raises(ManifestError, match="is not Parquet"):
