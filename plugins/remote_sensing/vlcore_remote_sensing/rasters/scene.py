@@ -135,6 +135,11 @@ def open_scene(
             raise SceneError(f"{path} holds no band of its own. Give one of its parts: {inside or 'none found'}.")
         described = _bands(file, band_names)
         shown = _shown(described, bands, str(path), file.count)
+        if any(file.colorinterp[band.number - 1].name == "palette" for band in shown):
+            raise SceneError(
+                f"{path} stores numbers of colours, not colours: as grey values they would mean nothing. Write them "
+                f"out first: gdal_translate -expand rgb IN OUT."
+            )
         if file.dtypes[0].startswith("complex"):
             raise SceneError(f"{path} holds complex numbers. Give a detected (amplitude) product.")
         warp = warp_options(file, crs, nodata)

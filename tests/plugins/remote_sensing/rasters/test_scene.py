@@ -150,6 +150,20 @@ def test_a_file_that_is_no_raster_is_told(tmp_path):
         open_scene(tmp_path / "gone.tif")
 
 
+def test_numbers_of_colours_are_refused(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.zeros((1, 40, 40), dtype=np.uint8), photometric="palette")
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, {0: (255, 0, 0, 255), 1: (0, 0, 255, 255)})
+    with pytest.raises(SceneError, match=r"numbers of colours, not colours.*gdal_translate -expand rgb"):
+        open_scene(path)
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.zeros((1, 40, 40), dtype=np.complex64))
+    with pytest.raises(SceneError, match="complex numbers"):
+        open_scene(path)
+
+
 def test_a_scene_in_a_zip_is_read(tmp_path):
     write_raster(tmp_path / "a.tif", fields())
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
