@@ -17,7 +17,8 @@ from vlcore.errors import ConfigurationError, ManifestError, Problem
 
 FORMATS = (
     "JSON Lines (.jsonl), CSV (.csv), TSV (.tsv), Parquet (.parquet), webdataset tars (.tar, 'data-{000..003}.tar', "
-    "or a folder of them), a folder that Hugging Face `datasets` saved, or a folder of images with .txt files"
+    "or a folder of them), a folder that Hugging Face `datasets` saved or litdata optimised, or a folder of images "
+    "with .txt files"
 )
 
 
@@ -28,7 +29,7 @@ class Manifest:
 
     Attributes:
         path: as it was given.
-        format: jsonl, csv, tsv, parquet, datasets, folder or webdataset.
+        format: jsonl, csv, tsv, parquet, datasets, folder, litdata or webdataset.
         languages: number of texts by language, before any were dropped.
         texts_dropped: texts that were left out because they are of another language than the one asked for.
     """
@@ -135,12 +136,16 @@ def _reader(path: Path, image_root: Path | None, columns: Mapping[str, str]) -> 
     reader: Reader
     if path.is_dir():
         from vlcore.data.readers.hf_datasets import DatasetFolderReader, is_dataset_folder
+        from vlcore.data.readers.litdata import LitDataReader, is_litdata_folder
         from vlcore.data.readers.webdataset import WebDatasetReader
 
         if is_dataset_folder(path):
             return DatasetFolderReader(path, image_root or path, columns)
         shards = sorted(path.glob("*.tar"))
-        reader = WebDatasetReader(path, shards) if shards else FolderReader(path)
+        if is_litdata_folder(path):
+            reader = LitDataReader(path, columns)
+        else:
+            reader = WebDatasetReader(path, shards) if shards else FolderReader(path)
     elif "{" in path.name and not path.exists():
         reader = _shards(path)
     else:

@@ -29,7 +29,8 @@ class ImageRef:
 
     Attributes:
         path: a file: an image, or an archive or table that holds it.
-        member: name inside the archive or table: a tar member, or `column:row` of a Parquet or Arrow file.
+        member: name inside the archive or table: a tar member, `column:row` of a Parquet or Arrow file, `key:number`
+            of a folder of litdata's.
         window: column, row, width and height in pixels of a raster, for plugins that read windows.
         frames: first and last frame of a video, for plugins that read videos.
     """

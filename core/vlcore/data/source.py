@@ -1,4 +1,4 @@
-"""The encoded bytes of an image, wherever it is: a file, a tar, or a table."""
+"""The encoded bytes of an image, wherever it is: a file, a tar, a table, or a chunk of litdata's."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def read_bytes(ref: ImageRef) -> bytes:
         from vlcore.data.tar_index import read_tar_member
 
         data = read_tar_member(ref.path, ref.member)
+    elif suffix == ".json":
+        from vlcore.data.litdata_items import read_litdata_image
+
+        data = read_litdata_image(ref.path, ref.member)
     elif suffix in (".parquet", ".pq", ".arrow"):
         from vlcore.data.table_images import read_table_image
 

@@ -130,7 +130,8 @@ class RecordBuilder:
         values = self._values(row)
         before = len(problems)
         for key, role in self._named.items():
-            if values.get(key) is None:
+            held = role == "image" and row.image is not None  # by the format itself
+            if values.get(key) is None and not held:
                 problems.append(f"{key!r}, which is to be the {role}, is missing. Fill it in.")
         image = attempt(lambda: self._image(row, values, check_files))
         identifier = attempt(lambda: self._identify(row, values))
