@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vlcore.errors import ConfigurationError
 from vlcore.objectives.siglip import SigLIP
 from vlcore.tasks.micro_batches import MicroBatches
+from vlcore.tasks.multi_task_adamw import MultiTaskAdamW
 from vlcore.types import PairBatch
 
 sys.path.append(str(Path(__file__).parents[1] / "core" / "tasks"))
@@ -70,6 +71,16 @@ def step(model, batch, group):
     return loss.detach()
 
 
+def multi_task_steps(model, batch, group):
+    """Two steps of MT-AdamW, of one data set and of the other; the norm of a gradient is that of all its parts."""
+    optimizer = MultiTaskAdamW(model.parameters(), (0.25, 0.75), (1.0, 2.0), lr=0.01, weight_decay=0.1)
+    for dataset in (0, 1):
+        optimizer.dataset = dataset
+        optimizer.zero_grad()
+        model(batch, group).backward()
+        optimizer.step()
+
+
 def whole(parameter):
     return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter.detach()
 
@@ -106,6 +117,19 @@ def main(rank, world, file):
                     whole(value), expected[plain], rtol=1e-5, atol=1e-6, msg=lambda m, p=plain, n=name: f"{n} {p}: {m}"
                 )
             checked += 1
+    alone = Step(copy.deepcopy(initial), None)
+    multi_task_steps(alone, make_batch(slice(0, 9)), None)
+    expected = {name.removeprefix("model."): value.detach() for name, value in alone.named_parameters()}
+    for name, wrap in wraps.items():
+        start = sum(SIZES[name][world][:rank])
+        model = wrap(Step(copy.deepcopy(initial), None))
+        multi_task_steps(model, make_batch(slice(start, start + SIZES[name][world][rank])), dist.group.WORLD)
+        for key, value in model.named_parameters():
+            plain = key.removeprefix("module.").removeprefix("model.")
+            torch.testing.assert_close(
+                whole(value), expected[plain], rtol=1e-3, atol=2e-4, msg=lambda m, p=plain, n=name: f"{n} {p}: {m}"
+            )
+        checked += 1
     # Two pairs here, four parts elsewhere: every rank says so, and none waits for another.
     few = slice(0, 2) if rank else slice(0, 8)
     try:

@@ -83,6 +83,8 @@ class MultiTaskAdamW(Optimizer):
             return loss
         probability, weight = self.probabilities[self.dataset], self.weights[self.dataset]
         norm = torch.nn.utils.get_total_norm(found)
+        if hasattr(norm, "full_tensor"):  # of FSDP: every process has the norm of its own parts
+            norm = norm.full_tensor()
         scale = torch.where(norm > 0, weight / norm, 0.0)
         for group in self.param_groups:
             self._step_group(group, scale, probability)
