@@ -64,16 +64,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             loaded: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only=True)
         except pickle.UnpicklingError as error:
-            found = re.search(r"GLOBAL (\S+)", str(error))
-            if found is None:
+            refused = refused_object(error)
+            if refused is None:
                 raise CheckpointError(_unreadable(path)) from error
             raise CheckpointError(
-                f"The checkpoint {path} holds a {found[1]}, and reading that would run code, so it is refused. Save "
+                f"The checkpoint {path} holds a {refused}, and reading that would run code, so it is refused. Save "
                 f"tensors and plain values only."
             ) from error
         except (RuntimeError, EOFError, KeyError, ValueError) as error:
             raise CheckpointError(_unreadable(path)) from error
         return loaded
+
+
+def refused_object(error: pickle.UnpicklingError) -> str | None:
+    """Name of the object that PyTorch did not read because its code would run; none if the file is damaged."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    return None if found is None else found[1]
 
 
 def _unreadable(path: str | Path) -> str:

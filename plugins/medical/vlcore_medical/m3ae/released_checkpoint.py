@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vlcore.errors import ModelDirectoryError
+from vlcore.tasks.checkpoint_files import refused_object
 
 
 class _Callback:
@@ -58,11 +58,11 @@ def read_released_checkpoint(path: Path | str) -> ReleasedCheckpoint:
         with torch.serialization.safe_globals(stubs):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found is None:
+        refused = refused_object(error)
+        if refused is None:
             raise ModelDirectoryError(_unreadable(path)) from error
         raise ModelDirectoryError(
-            f"{path} holds a {found[1]}, and reading that would run code, so it is refused. Save its state_dict alone, "
+            f"{path} holds a {refused}, and reading that would run code, so it is refused. Save its state_dict alone, "
             f"as {{'state_dict': …}}, where you trust the file."
         ) from error
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError, OSError) as error:
