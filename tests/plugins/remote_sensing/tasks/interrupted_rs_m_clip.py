@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 sys.path += [str(Path(__file__).resolve().parents[3] / "core" / "tasks"), str(Path(__file__).parent)]
 
 import torch
-from lightning.pytorch import Callback, seed_everything
+from interrupted_run import Kill, digest
+from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from small_rs_m_clip import make_anchored_task
 from small_towers import small_trainer
@@ -20,34 +19,12 @@ from small_towers import small_trainer
 from vlcore_remote_sensing.captions.multilingual_datamodule import MultilingualDataModule
 
 
-class Kill(Callback):
-    """Ends the process, as a machine that loses power does."""
-
-    def __init__(self, hook, step):
-        self.hook, self.step = hook, step
-
-    def _at(self, hook, trainer):
-        if hook == self.hook and trainer.global_step == self.step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def on_train_batch_start(self, trainer, *rest):
-        self._at("batch", trainer)
-
-    def on_before_backward(self, trainer, *rest):
-        self._at("backward", trainer)
-
-    def on_before_zero_grad(self, trainer, *rest):
-        self._at("gradients", trainer)
-
-    def on_train_epoch_end(self, trainer, *rest):
-        self._at("epoch end", trainer)
-
-
 def run(manifest, folder, name, kill=None, resume=False):
     """One run in a process of its own; returns whether it came to its end."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1] == 0
+    os.setpgid(0, 0)
     seed_everything(3, verbose=False)
     callbacks = [ModelCheckpoint(folder / name, filename="last", enable_version_counter=False, every_n_train_steps=2)]
     callbacks += [] if kill is None else [Kill(*kill)]
@@ -63,10 +40,7 @@ def run(manifest, folder, name, kill=None, resume=False):
     trainer = small_trainer(folder, max_epochs=3, callbacks=callbacks, enable_checkpointing=True)
     last = folder / name / "last.ckpt"
     trainer.fit(task, datamodule=data, ckpt_path=last if resume and last.exists() else None)
-    found = hashlib.sha256()
-    for key, value in sorted(task.state_dict().items()):
-        found.update(key.encode() + value.detach().numpy().tobytes())
-    (folder / f"{name}.json").write_text(json.dumps(found.hexdigest()))
+    (folder / f"{name}.json").write_text(json.dumps(digest(task)))
     sys.stdout.flush()
     os._exit(0)
 
