@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import os
 import platform
 import shutil
@@ -141,12 +142,13 @@ def _starter_tower(requirement: Requirement, verify: bool) -> dict[str, str]:
         found = distribution(requirement.name)
     except PackageNotFoundError:
         return {"name": requirement.name, "state": "missing", "message": 'pip install "vlcore[starter]"'}
-    for file in found.files or []:
-        path = Path(str(file.locate()))
-        wrong = not path.is_file() or (file.size is not None and path.stat().st_size != file.size)
-        if not wrong and verify and file.hash is not None and file.hash.mode == "sha256":
-            wrong = _record_hash(path) != file.hash.value
-        if wrong and file.suffix != ".pyc":  # Python writes those anew
+    # RECORD itself: from Python 3.12 on, `files` leaves out what is missing.
+    for name, digest, size in csv.reader((found.read_text("RECORD") or "").splitlines()):
+        path = Path(str(found.locate_file(name)))
+        wrong = not path.is_file() or (size != "" and path.stat().st_size != int(size))
+        if not wrong and verify and digest.startswith("sha256="):
+            wrong = _record_hash(path) != digest.removeprefix("sha256=")
+        if wrong and path.suffix != ".pyc":  # Python writes those anew
             mend = f"pip install --force-reinstall --no-deps {requirement.name}{requirement.specifier}"
             return {"name": requirement.name, "state": "damaged", "message": f"{path} is not as installed: {mend}"}
     return {"name": requirement.name, "state": "verified" if verify else "present", "message": ""}
