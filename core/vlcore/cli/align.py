@@ -48,7 +48,8 @@ def align(
         method: try everything, or one kind only.
         lang: keep the captions of this language only.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
-        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
+        reader: a plugin's reader for a layout of its own, such as medical/vqa_rad, its options behind a colon
+            (medical/vqa_rad:protocol=strict); see `vlcore plugins`.
         group: column whose equal values a split keeps together, such as patient.
         folds: held-out parts of the training split.
         seed: of folds, heads and bootstrap.

@@ -24,7 +24,8 @@ def audit(
     Args:
         manifest: JSONL, CSV, Parquet, webdataset tar, data set folder, or a folder of images.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
-        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
+        reader: a plugin's reader for a layout of its own, such as medical/vqa_rad, its options behind a colon
+            (medical/vqa_rad:protocol=strict); see `vlcore plugins`.
         images: also compare the images themselves, identical and nearly identical ones; reads every file.
         format: `table` for people, `json` for programs.
 

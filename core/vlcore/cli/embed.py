@@ -33,7 +33,8 @@ def embed(
         manifest: JSONL, CSV, Parquet, webdataset tar, data set folder, or a folder of images.
         output: folder for `part-00000.parquet`, … and `embeddings.json`.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
-        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
+        reader: a plugin's reader for a layout of its own, such as medical/vqa_rad, its options behind a colon
+            (medical/vqa_rad:protocol=strict); see `vlcore plugins`.
         batch_size: images per forward pass.
         on_bad_image: stop, leave the image out (counted), or put a grey one in its place (counted).
         device: cuda, mps or cpu; chosen if left out.

@@ -50,7 +50,8 @@ def evaluate(
         split: which records; `all` for every record.
         lang: keep the captions of this language only.
         image_root: folder that the manifest's image paths start from; the manifest's own if left out.
-        reader: a plugin's reader for a layout of its own, such as remote_sensing/karpathy; see `vlcore plugins`.
+        reader: a plugin's reader for a layout of its own, such as medical/vqa_rad, its options behind a colon
+            (medical/vqa_rad:protocol=strict); see `vlcore plugins`.
         prompts: sentences around class names: plain, photo, aerial, or a plugin's.
         labels_key: label to classify by.
         floor: result JSON of a simpler model on the same split, shown beside the scores.

@@ -95,7 +95,8 @@ def open_manifest(
         columns: own names of columns or keys, by role: `{"image": "file_name", "group": "patient"}`. Roles are image,
             text, id, group, split, label and lang. Named images, ids and groups must be there in every row.
         reader: name of a plugin's reader, such as `remote_sensing/karpathy`, for a layout that is none of `FORMATS`;
-            it gives the records, and takes no `columns`.
+            it gives the records, and takes no `columns`. Options of the reader follow a colon:
+            `medical/vqa_rad:protocol=strict`.
 
     Raises:
         ManifestError: listing everything that is wrong, with places.

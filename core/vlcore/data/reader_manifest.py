@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vlcore.data.manifest import Manifest
+from vlcore.data.reader_options import reader_options, split_reader
 from vlcore.data.readers.paths import ImageFolder
 from vlcore.data.readers.texts import language_matches
 from vlcore.data.readers.validation import canonical
@@ -25,22 +25,24 @@ class ReaderManifest(Manifest):
 
     Args:
         path: that the reader is given.
-        name: of the reader, such as `remote_sensing/karpathy`.
+        reader: its name, such as `remote_sensing/karpathy`, and its options, as in `medical/vqa_rad:protocol=strict`.
         image_root: folder that image paths start from; the reader's own choice if left out.
         lang: BCP-47 language of the texts to keep; readers that take a language are given it.
 
     Raises:
         UnknownNameError: if no reader has that name.
         ManifestError: listing what is wrong with the rows, or ids that come twice.
-        ConfigurationError: if there are no records, no text of that language, or the reader takes no image folder.
+        ConfigurationError: if there are no records, no text of that language, or the reader takes no image folder or no
+            such option.
     """
 
-    def __init__(self, path: Path, name: str, image_root: Path | None, lang: str | None) -> None:
+    def __init__(self, path: Path, reader: str, image_root: Path | None, lang: str | None) -> None:
         self.path = path
-        self.format = name
+        self.format = reader
+        name, written = split_reader(reader)
         read: Callable[..., Iterable[Record]] = registries().readers.get(name)
         known = inspect.signature(read).parameters
-        options: dict[str, Any] = {}
+        options = reader_options(read, name, written, ("image_root", "lang"))
         if image_root is not None:
             if "image_root" not in known:
                 raise ConfigurationError(f"The reader {name!r} takes no image folder: leave image_root out.")
@@ -58,7 +60,7 @@ class ReaderManifest(Manifest):
                 f"{path}: no text has the language {lang!r}. Languages: {', '.join(sorted(languages))}."
             )
         folder = ImageFolder(image_root or (path if path.is_dir() else path.parent))
-        digest = hashlib.sha256(b"vlcore manifest 1\n" + json.dumps(name).encode())
+        digest = hashlib.sha256(b"vlcore manifest 1\n" + json.dumps(reader).encode())
         for record in self._records:
             digest.update(canonical(record, folder))
         self._fingerprint = digest.hexdigest()

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -62,6 +64,50 @@ def test_mistakes_are_named(layout):
         open_manifest(layout, reader="colours/none")
     with pytest.raises(ConfigurationError, match="takes no image folder"):
         open_manifest(layout, reader="colours/none", image_root=layout.parent)
+
+
+def read_languages(path, image_root=None, protocol: Literal["paper", "strict"] = "paper", most: int = 12):
+    """With options of every kind that readers have."""
+    split = "test" if protocol == "strict" else "train"
+    return [replace(record, split=split) for record in read_colours(path, image_root)[:most]]
+
+
+@pytest.fixture
+def with_options(layout):
+    readers = registries().readers
+    if "colours/options" not in readers:
+        readers.register("colours/options", read_languages)
+    return layout
+
+
+def test_options_follow_a_colon(with_options, capsys):
+    manifest = open_manifest(with_options, reader="colours/options:protocol=strict, most=5")
+    assert (len(manifest), {record.split for record in manifest}) == (5, {"test"})
+    assert manifest.fingerprint() != open_manifest(with_options, reader="colours/options").fingerprint()
+    assert main(["audit", str(with_options), "--no-images", "--reader", "colours/options:most=3"]) == 0
+    assert "3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("protocl=strict", r"no option 'protocl'\. Options: protocol, most\."),
+        ("image_root=elsewhere", r"no option 'image_root'\. Options: protocol, most\."),
+        ("protocol=lenient", r"'paper', 'strict'.*lenient"),
+        ("most=many", r"most.*many"),
+        ("protocol", r"'protocol' is no option of its own\. Write colours/options:option=value"),
+        ("most=1,most=2", r"'most=2' is no option of its own"),
+        ("", r"'' is no option of its own"),
+    ],
+)
+def test_a_wrong_option_is_named(with_options, options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        open_manifest(with_options, reader=f"colours/options:{options}")
+
+
+def test_a_reader_without_options_says_so(layout):
+    with pytest.raises(ConfigurationError, match=r"'colours/layout' has no option 'protocol'\. It has none\."):
+        open_manifest(layout, reader="colours/layout:protocol=strict")
 
 
 def test_commands_and_the_data_module_take_it(layout, small, colour_model, tmp_path, monkeypatch, capsys):
