@@ -14,13 +14,18 @@ _HUB_LICENCES = {
 """Licence identifiers that the hub knows; every other licence is `other` with a name."""
 
 
+_SEARCH = (
+    "Images and texts in one space: search images by words, classify them by words. Made with vlcore.",
+    '## Use\n\n```python\nimport vlcore\n\nmodel = vlcore.load("PATH_TO_THIS_FOLDER")\n'
+    'vectors = model.embed_texts(["words to search for"])\n```',
+)
+
+
 def render_card(facts: Mapping[str, Any]) -> str:
     """README.md from `ModelCard.to_dict()`."""
     sections = [
         f"# {_line(facts['name'])}",
-        "Images and texts in one space: search images by words, classify them by words. Made with vlcore.",
-        "## Use\n\n```python\nimport vlcore\n\nmodel = vlcore.load(\"PATH_TO_THIS_FOLDER\")\n"
-        "vectors = model.embed_texts([\"words to search for\"])\n```",
+        *([f"{_line(facts['purpose'])} Made with vlcore."] if facts["purpose"] else _SEARCH),
         "## Scores\n\n" + _scores(facts["scores"], facts["floors"]),
         "## Data\n\n" + _table(facts["data"]),
         "## Training\n\n" + _table(facts["training"]),
@@ -46,13 +51,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _front_matter(facts: Mapping[str, Any]) -> str:
     # `Apache-2.0 (weights; wheel MIT)` counts as its identifier.
     licences = {(tower.get("licence", "").split() or [""])[0].lower() for tower in facts["towers"].values()}
-    front: dict[str, Any] = {"library_name": "vlcore", "pipeline_tag": "zero-shot-image-classification"}
+    searched = not facts["purpose"]
+    front: dict[str, Any] = {"library_name": "vlcore"}
+    if searched:
+        front["pipeline_tag"] = "zero-shot-image-classification"
     common = licences.pop() if len(licences) == 1 else ""
     if common in _HUB_LICENCES:
         front["license"] = common
     else:
         front |= {"license": "other", "license_name": "licences-of-the-towers", "license_link": "README.md"}
-    front["tags"] = ["vlcore", "image-text-retrieval", "image-feature-extraction"]
+    front["tags"] = ["vlcore", *(["image-text-retrieval", "image-feature-extraction"] if searched else [])]
     front["vlcore"] = facts
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
 

@@ -16,7 +16,9 @@ from vlcore.errors import ConfigurationError, ModelDirectoryError
 from vlcore.hub.card_text import render_card
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.models.fusion.model import FusionModel
+from vlcore.models.headed_towers import HeadedTowers
 
+_TEXTS = ("name", "command", "purpose")
 _PACKAGES = ("vlcore", "torch", "timm", "transformers", "numpy")
 
 
@@ -37,6 +39,7 @@ class ModelCard:
 
     Attributes:
         name: of the model, for its title.
+        purpose: of a model that is not searched with: what it is for and how it is called, in one sentence.
         command: that made it, to run again.
         data: manifest name, records, splits, leak audit.
         training: how it was aligned: method, objective, what was tried and chosen.
@@ -54,8 +57,9 @@ class ModelCard:
     floors: Mapping[str, Any] = field(default_factory=dict)
     towers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
+    purpose: str = ""
 
-    def with_towers(self, model: DualEncoder | FusionModel) -> ModelCard:
+    def with_towers(self, model: DualEncoder | FusionModel | HeadedTowers) -> ModelCard:
         """The same card with source and licence of a model's towers; they are kept nowhere else."""
         towers = {"image": model.image_encoder, "text": model.text_encoder}
         origins = {
@@ -101,8 +105,8 @@ class ModelCard:
 
 
 def _well_typed(facts: Mapping[str, Any]) -> bool:
-    texts = [facts[key] for key in ("name", "command") if key in facts]
-    sections = [value for key, value in facts.items() if key not in ("name", "command")]
+    texts = [facts[key] for key in _TEXTS if key in facts]
+    sections = [value for key, value in facts.items() if key not in _TEXTS]
     sections += list(facts["towers"].values()) if isinstance(facts.get("towers"), dict) else []
     return all(isinstance(text, str) for text in texts) and all(isinstance(section, dict) for section in sections)
 

@@ -14,11 +14,13 @@ from vlcore.encoders.base import ImageEncoder, TextEncoder
 from vlcore.encoders.tokenizer import load_tokenizer
 from vlcore.errors import ConfigurationError, MissingDependencyError, ModelDirectoryError
 from vlcore.heads.base import Head
+from vlcore.heads.task import TaskHead
 from vlcore.hub.fingerprint import CONFIG, PREPROCESS, TOKENIZER, part
 from vlcore.hub.safe_loading import class_path, resolve_class
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.models.fusion.model import FusionModel
 from vlcore.models.fusion.network import FusionNetwork
+from vlcore.models.headed_towers import HeadedTowers
 from vlcore.types import ImagePreprocess
 
 FORMAT = 1
@@ -27,9 +29,10 @@ FORMAT = 1
 _KEYS: dict[type[Any], tuple[str, ...]] = {
     DualEncoder: ("format", "model", "image_encoder", "text_encoder", "image_head", "text_head"),
     FusionModel: ("format", "model", "image_encoder", "network"),
+    HeadedTowers: ("format", "model", "image_encoder", "text_encoder", "head"),
 }
 
-HubModel = DualEncoder | FusionModel
+HubModel = DualEncoder | FusionModel | HeadedTowers
 """What a model directory can hold."""
 
 
@@ -41,11 +44,14 @@ def write_config(model: HubModel, path: Path) -> None:
     """
     values: dict[str, Any] = {"format": FORMAT, "model": _component(model, type(model), model.config())}
     parts: dict[str, tuple[Any, type[Any]]] = {"image_encoder": (model.image_encoder, ImageEncoder)}
-    if isinstance(model, DualEncoder):
-        parts["text_encoder"] = (model.text_encoder, TextEncoder)
-        parts |= {"image_head": (model.image_head, Head), "text_head": (model.text_head, Head)}
-    else:
+    if isinstance(model, FusionModel):
         parts["network"] = (model.network, FusionNetwork)
+    else:
+        parts["text_encoder"] = (model.text_encoder, TextEncoder)
+    if isinstance(model, DualEncoder):
+        parts |= {"image_head": (model.image_head, Head), "text_head": (model.text_head, Head)}
+    elif isinstance(model, HeadedTowers):
+        parts["head"] = (model.head, TaskHead)
     for key, (part_of_model, base) in parts.items():
         values[key] = None if part_of_model is None else _component(part_of_model, base, part_of_model.config())
     try:
@@ -77,12 +83,15 @@ def build_model(folder: Path) -> HubModel:
             tokenizer = load_tokenizer(folder / TOKENIZER)
             model = _build(place, "model", model_class, image, tokenizer, network, **model_arguments)
             return model
-        text_class, arguments = _named(values, "text_encoder", TextEncoder, place)
-        text = _build(place, "text_encoder", text_class.from_config, arguments, folder / TOKENIZER)
+        text = None
+        if values["text_encoder"] is not None:
+            text_class, arguments = _named(values, "text_encoder", TextEncoder, place)
+            text = _build(place, "text_encoder", text_class.from_config, arguments, folder / TOKENIZER)
         heads = []
-        for key in ("image_head", "text_head"):
-            head_class, arguments = _named(values, key, Head, place)
-            heads.append(_build(place, key, head_class.from_config, arguments))
+        for key, base in {"image_head": Head, "text_head": Head, "head": TaskHead}.items():
+            if key in values:
+                head_class, arguments = _named(values, key, base, place)
+                heads.append(_build(place, key, head_class.from_config, arguments))
         model = _build(place, "model", model_class, image, text, *heads, **model_arguments)
     return model
 

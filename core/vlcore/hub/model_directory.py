@@ -94,7 +94,8 @@ def save_model_directory(path: Path | str, model: HubModel, card: ModelCard) -> 
         preprocess = json.dumps(None if tower is None else tower.preprocess.to_dict(), indent=2)
         (folder / PREPROCESS).write_text(preprocess + "\n", encoding="utf-8")
         (folder / TOKENIZER).mkdir()
-        model.text_encoder.tokenizer.save(folder / TOKENIZER)
+        if model.text_encoder is not None:
+            model.text_encoder.tokenizer.save(folder / TOKENIZER)
         (folder / CARD).write_text(readme, encoding="utf-8")
         fingerprint = write_fingerprint(folder)
     return fingerprint

@@ -37,7 +37,7 @@ def load(path_or_hub_id: Path | str, device: str | torch.device | None = None) -
 
     Raises:
         ModelDirectoryError: if a part is missing or changed.
-        ConfigurationError: if it is a fusion model (see `vlcore.retrieval.rerank.Reranker`).
+        ConfigurationError: if it is a fusion model (see `vlcore.retrieval.rerank.Reranker`), or made for another task.
 
     Example:
         >>> model = vlcore.load("runs/flickr8k/model")  # doctest: +SKIP
@@ -46,8 +46,13 @@ def load(path_or_hub_id: Path | str, device: str | torch.device | None = None) -
     """
     from vlcore.hub.model_directory import load_model_directory
     from vlcore.models.dual_encoder import DualEncoder
+    from vlcore.models.headed_towers import HeadedTowers
 
     loaded = load_model_directory(Path(path_or_hub_id))
+    if isinstance(loaded.model, HeadedTowers):
+        raise ConfigurationError(
+            f"{path_or_hub_id} was made for another task and has no embeddings to search by: {loaded.card.purpose}"
+        )
     if not isinstance(loaded.model, DualEncoder):
         raise ConfigurationError(
             f"{path_or_hub_id} holds a fusion model, which reads images and texts together and has no embeddings to "

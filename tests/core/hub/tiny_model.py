@@ -12,6 +12,7 @@ from vlcore.encoders.base import ImageEncoder, TextEncoder, TextTokenizer
 from vlcore.heads.base import Head
 from vlcore.heads.linear import LinearHead
 from vlcore.heads.residual_mlp import ResidualMLPHead
+from vlcore.heads.task import TaskHead
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.types import EncoderOutput, ImagePreprocess, TokenBatch
 
@@ -89,6 +90,21 @@ class TinyTextEncoder(TextEncoder):
     def forward(self, input_ids, attention_mask):
         mask = attention_mask[..., None]
         return EncoderOutput(None, (self.embedding(input_ids) * mask).sum(1) / mask.sum(1))
+
+
+class TinyTaskHead(TaskHead):
+    """Names a class, from what it knows of the towers that it is given."""
+
+    def __init__(self, widths, names):
+        super().__init__()
+        self.widths, self.names = widths, names
+        self.layer = nn.Linear(sum(widths), len(names))
+
+    def config(self):
+        return {"widths": self.widths, "names": self.names}
+
+    def forward(self, *features):
+        return self.layer(torch.cat(features, dim=1))
 
 
 class NotATower(nn.Module):
