@@ -65,7 +65,7 @@ def _scores(train: Questions, test: Questions, settings: Any) -> dict[str, Any]:
 
     blind = replace(settings, fusion="none")
     told = {
-        name: [fit_answers(train, one, seed=seed).predict(test) for seed in SEEDS]
+        name: [fit_answers(train, one, seed=seed).predict(test.image, test.question) for seed in SEEDS]
         for name, one in (("image_and_question", settings), ("question_only", blind))
     }
     return {

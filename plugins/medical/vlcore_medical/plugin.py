@@ -39,9 +39,13 @@ _TASKS = {
 """Place in the module `m3ae` and summary of every task."""
 
 _COMMANDS = {
+    "ask": "ask a question about an image",
     "convert_m3ae": "turn a released M3AE checkpoint into a model directory",
+    "fit_answers": "train a model that answers questions about images",
+    "fit_reports": "train a model that writes reports of images",
     "ingest": "turn DICOM files into a table of studies with previews",
     "label": "label the findings of radiology reports",
+    "report": "write a report of an image",
 }
 """Module and summary of every command; its name is the module's with dashes."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from vlcore.errors import ConfigurationError
 from vlcore.heads.standardise import Standardise
+from vlcore.heads.task import TaskHead
 from vlcore_medical.heads.principal_components import PrincipalComponents
 
 Fusion = Literal["none", "product", "bilinear", "film"]
@@ -17,7 +20,7 @@ FUSIONS: tuple[Fusion, ...] = ("none", "product", "bilinear", "film")
 _FACTORS = 4
 
 
-class AnswerHead(nn.Module):
+class AnswerHead(TaskHead):
     """Scores A answers from the pooled features of an image and of a question.
 
     The image is a correction that is added to what the question alone says, so that a head which learns nothing from
@@ -30,6 +33,7 @@ class AnswerHead(nn.Module):
     Args:
         image_width: Wi.
         question_width: Wq.
+        vocabulary: A answers.
         answer_features: `[A, Wa]` text features of the answers, of unit norm.
         fusion: how the image enters.
         components: of the image features that are kept.
@@ -37,7 +41,7 @@ class AnswerHead(nn.Module):
         dropout: of question features and joint state.
 
     Raises:
-        ConfigurationError: if there is no such fusion.
+        ConfigurationError: if there is no such fusion, or not a feature for each answer.
     """
 
     answer_features: Tensor
@@ -46,6 +50,7 @@ class AnswerHead(nn.Module):
         self,
         image_width: int,
         question_width: int,
+        vocabulary: Sequence[str],
         answer_features: Tensor,
         *,
         fusion: Fusion = "product",
@@ -56,7 +61,14 @@ class AnswerHead(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ConfigurationError(f"fusion={fusion!r}: choose one of {', '.join(FUSIONS)}.")
+        if len(vocabulary) != len(answer_features):
+            raise ConfigurationError(
+                f"{len(vocabulary)} answers do not fit {len(answer_features)} features of answers."
+            )
         self.fusion: Fusion = fusion
+        self.vocabulary = list(vocabulary)
+        self._widths = {"image_width": image_width, "question_width": question_width}
+        self._settings = {"components": components, "hidden": hidden, "dropout": dropout}
         self.standardise = Standardise(question_width)
         self.question = nn.Linear(question_width, hidden)
         self.dropout = nn.Dropout(dropout)
@@ -69,6 +81,29 @@ class AnswerHead(nn.Module):
             self.image_projection = nn.Linear(components, width)
             self.gate = nn.Linear(question_width, 2 * hidden if fusion == "film" else width)
             self.correct = nn.Linear(hidden, hidden)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> AnswerHead:
+        """Build the head with untrained weights from what `config()` returned."""
+        arguments = dict(config)
+        features = torch.zeros(len(arguments["vocabulary"]), arguments.pop("answer_width"))
+        return cls(answer_features=features, **arguments)
+
+    def config(self) -> dict[str, Any]:
+        """Plain values that rebuild this head without weights."""
+        width = self.answer_features.shape[1]
+        return {
+            **self._widths,
+            "vocabulary": self.vocabulary,
+            "answer_width": width,
+            "fusion": self.fusion,
+            **self._settings,
+        }
+
+    @torch.inference_mode()
+    def predict(self, image: Tensor, question: Tensor) -> list[str]:
+        """The most probable answer to each of B questions, from pooled features `[B, Wi]` and `[B, Wq]`."""
+        return [self.vocabulary[place] for place in self(image, question).argmax(1).tolist()]
 
     def fit_statistics(self, image: Tensor, question: Tensor) -> None:
         """Take means, scales and components from training features `[N, Wi]` and `[M, Wq]`."""

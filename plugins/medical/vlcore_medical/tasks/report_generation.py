@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vlcore.data.feature_cache import FeatureCache, cache_image_features
+from vlcore.data.record import Record
 from vlcore.encoders.base import TextEncoder
+from vlcore.encoders.inference import ImageInference
+from vlcore.encoders.token_encoder import TokenEncoder
 from vlcore.errors import ConfigurationError
-from vlcore_medical.heads.report_decoder import ReportDecoder
 from vlcore_medical.tasks.fit import FitSettings, fit
-from vlcore_medical.tasks.report_search import beam_search, greedy
-from vlcore_medical.tasks.report_words import PAD, ReportWords, plain_words
+from vlcore_medical.tasks.report_words import PAD, frequent_words, plain_words
+from vlcore_medical.tasks.report_writer import Memory, ReportWriter
 
 SETTINGS = FitSettings(epochs=10, batch_size=32, learning_rate=1e-3, weight_decay=0.01)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What B reports are written from.
-
-    Attributes:
-        features: `[B, M, W]`: cells of an image, or words of a text.
-        mask: `[B, M]` bool, True where there is memory, on the left; one place at least.
-    """
-
-    features: Tensor
-    mask: Tensor
-
-    def __len__(self) -> int:
-        return len(self.features)
 
 
 @torch.inference_mode()
@@ -58,25 +45,21 @@ def encode_memory(texts: Sequence[str], encoder: TextEncoder, batch_size: int = 
     return Memory(torch.cat(states), batch.attention_mask.bool())
 
 
-@dataclass(frozen=True)
-class ReportModel:
-    """A trained decoder with its words.
+def encode_image_memory(
+    records: Sequence[Record], tower: TokenEncoder, cache: Path, *, progress: bool = False
+) -> Memory:
+    """Cells or patches of images, from the cache where it has them.
 
-    Attributes:
-        decoder: in evaluation mode.
-        words: of the training reports.
+    Raises:
+        ImageDecodeError: for an image that cannot be read.
+        ConfigurationError: if there are no records.
     """
-
-    decoder: ReportDecoder
-    words: ReportWords
-
-    def write(self, memory: Memory, beams: int = 1) -> list[str]:
-        """Reports of plain words; one beam takes the most probable word each time."""
-        if beams == 1:
-            rows = greedy(self.decoder, memory.features, memory.mask)
-        else:
-            rows = beam_search(self.decoder, memory.features, memory.mask, beams)
-        return [self.words.decode(row) for row in rows]
+    if not records:
+        raise ConfigurationError("There is no image to write from: 0 records.")
+    store = FeatureCache(cache, tower.fingerprint(), tower.width)
+    encoded = cache_image_features(records, tower.preprocess, ImageInference(tower), store, progress=progress)
+    tokens = tower.unflatten(torch.tensor(encoded.rows))
+    return Memory(tokens.features, tokens.mask)
 
 
 def fit_reports(
@@ -88,8 +71,8 @@ def fit_reports(
     longest: int = 60,
     dropout: float = 0.1,
     seed: int = 0,
-) -> ReportModel:
-    """Train a decoder to write N reports from their memory.
+) -> ReportWriter:
+    """Train a decoder to write N reports from their memory, left in evaluation mode.
 
     Args:
         memory: of N studies.
@@ -108,11 +91,10 @@ def fit_reports(
     for number, report in enumerate(reports):
         if not plain_words(report):
             raise ConfigurationError(f"Report {number} is {report!r:.60} and has no words. Leave it out, counted.")
-    words = ReportWords(reports, least)
-    numbers = words.encode(reports, longest)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        decoder = ReportDecoder(memory.features.shape[2], len(words), longest, dropout=dropout)
+        writer = ReportWriter(memory.features.shape[2], frequent_words(reports, least), longest, dropout=dropout)
+    numbers, decoder = writer.words.encode(reports, longest), writer.decoder
     real = memory.features[memory.mask]
     decoder.standardise.set_statistics(real.mean(dim=0), real.std(dim=0))
 
@@ -123,8 +105,8 @@ def fit_reports(
         logits = decoder(memory.features[rows, :size], memory.mask[rows, :size], numbers[rows, : length - 1])
         return nn.functional.cross_entropy(logits.flatten(0, 1), numbers[rows, 1:length].flatten(), ignore_index=PAD)
 
-    fit(decoder, loss, len(reports), settings, seed=seed)
-    return ReportModel(decoder, words)
+    fit(writer, loss, len(reports), settings, seed=seed)
+    return writer
 
 
 def constant_report(reports: Sequence[str]) -> str:

@@ -18,17 +18,21 @@ def plain_words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+(?:[-'][^\W_]+)*|\.", text.lower())
 
 
+def frequent_words(texts: Iterable[str], least: int = 1) -> list[str]:
+    """Words that come at least so often in texts, those of training alone, in the order of the alphabet."""
+    counts = Counter(word for text in texts for word in plain_words(text))
+    return sorted(word for word, count in counts.items() if count >= least)
+
+
 class ReportWords:
-    """A vocabulary of training reports.
+    """A vocabulary.
 
     Args:
-        texts: of training alone.
-        least: how often a word must come to have a number of its own.
+        words: each with a number of its own; every other word is unknown.
     """
 
-    def __init__(self, texts: Iterable[str], least: int = 1) -> None:
-        counts = Counter(word for text in texts for word in plain_words(text))
-        self.words = [*_SPECIAL, *sorted(word for word, count in counts.items() if count >= least)]
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = [*_SPECIAL, *words]
         self._number = {word: number for number, word in enumerate(self.words)}
 
     def __len__(self) -> int:

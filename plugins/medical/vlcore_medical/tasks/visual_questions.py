@@ -114,26 +114,8 @@ class AnswerSettings:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class AnswerModel:
-    """A trained head with the answers it knows.
-
-    Attributes:
-        head: in evaluation mode.
-        vocabulary: A answers, those of training alone.
-    """
-
-    head: AnswerHead
-    vocabulary: list[str]
-
-    @torch.inference_mode()
-    def predict(self, questions: Questions) -> list[str]:
-        """The most probable answer of each question."""
-        return [self.vocabulary[place] for place in self.head(questions.image, questions.question).argmax(1).tolist()]
-
-
-def fit_answers(questions: Questions, settings: AnswerSettings, *, seed: int = 0) -> AnswerModel:
-    """Train an answer head; the vocabulary holds the answers of these questions and no others.
+def fit_answers(questions: Questions, settings: AnswerSettings, *, seed: int = 0) -> AnswerHead:
+    """Train an answer head, left in evaluation mode; it knows the answers of these questions and no others.
 
     Raises:
         ConfigurationError: if there are no questions, or too few images for the components.
@@ -149,6 +131,7 @@ def fit_answers(questions: Questions, settings: AnswerSettings, *, seed: int = 0
         head = AnswerHead(
             questions.image.shape[1],
             questions.question.shape[1],
+            vocabulary,
             questions.answer_features[[first[answer] for answer in vocabulary]],
             fusion=settings.fusion,
             components=settings.components,
@@ -161,7 +144,7 @@ def fit_answers(questions: Questions, settings: AnswerSettings, *, seed: int = 0
         return nn.functional.cross_entropy(head(questions.image[rows], questions.question[rows]), target[rows])
 
     fit(head, loss, len(questions), settings.training, seed=seed)
-    return AnswerModel(head, vocabulary)
+    return head
 
 
 def majority_answers(train: Questions, questions: Questions) -> list[str]:
@@ -187,7 +170,7 @@ def held_out_accuracy(
     for seed in seeds:
         for kept, held_out in group_folds(questions.images, folds, seed):
             rest = questions.subset(held_out)
-            told = fit_answers(questions.subset(kept), settings, seed=seed).predict(rest)
+            told = fit_answers(questions.subset(kept), settings, seed=seed).predict(rest.image, rest.question)
             scores.append(np.mean([one == other for one, other in zip(told, rest.answers, strict=True)]))
     return float(np.mean(scores) * 100)
 

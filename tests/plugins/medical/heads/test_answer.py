@@ -14,7 +14,7 @@ def head(fusion: Fusion) -> tuple[AnswerHead, Tensor, Tensor]:
     """A head in evaluation mode with inputs for it."""
     torch.manual_seed(0)
     answers = nn.functional.normalize(torch.randn(7, 5), dim=1)
-    made = AnswerHead(12, 9, answers, fusion=fusion, components=3, hidden=8)
+    made = AnswerHead(12, 9, list("abcdefg"), answers, fusion=fusion, components=3, hidden=8)
     image, question = torch.randn(20, 12), torch.randn(20, 9)
     made.fit_statistics(image, question)
     return made.eval(), image, question
@@ -53,4 +53,15 @@ def test_the_blind_head_does_not_see_the_image() -> None:
 
 def test_another_fusion_is_told() -> None:
     with pytest.raises(ConfigurationError, match="fusion='sum': choose one of none, product, bilinear, film"):
-        AnswerHead(4, 4, torch.zeros(2, 3), fusion="sum")  # type: ignore[arg-type]
+        AnswerHead(4, 4, ["no", "yes"], torch.zeros(2, 3), fusion="sum")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="1 answers do not fit 2 features"):
+        AnswerHead(4, 4, ["no"], torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_a_head_comes_back_from_its_configuration(fusion: Fusion) -> None:
+    made, image, question = head(fusion)
+    again = AnswerHead.from_config(made.config())
+    again.load_state_dict(made.state_dict())
+    assert torch.equal(again.eval()(image, question), made(image, question))
+    assert again.predict(image, question) == made.predict(image, question)

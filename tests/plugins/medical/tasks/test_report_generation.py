@@ -13,13 +13,13 @@ from vlcore.types import EncoderOutput, TokenBatch
 from vlcore_medical.metrics.lexical import lexical_scores
 from vlcore_medical.tasks.fit import FitSettings
 from vlcore_medical.tasks.report_generation import (
-    Memory,
     constant_report,
     encode_memory,
     fit_reports,
     nearest_reports,
 )
 from vlcore_medical.tasks.report_words import plain_words
+from vlcore_medical.tasks.report_writer import Memory, ReportWriter
 
 REPORTS = [
     "No acute cardiopulmonary abnormality.",
@@ -41,6 +41,9 @@ def test_eight_studies_are_learned_by_heart_from_their_memory_alone() -> None:
     references = [[" ".join(plain_words(report))] for report in REPORTS]
     for beams in (1, 3):
         assert lexical_scores(model.write(memory, beams), references).bleu[3] > 0.95
+    again = ReportWriter.from_config(model.config())
+    again.load_state_dict(model.state_dict())
+    assert again.eval().write(memory) == model.write(memory)
     # Another study's memory gives that study's report: the words come from the memory, not from their order.
     turned = Memory(memory.features.flip(0), memory.mask)
     assert lexical_scores(model.write(turned), references[::-1]).bleu[3] > 0.95

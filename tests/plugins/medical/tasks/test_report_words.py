@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlcore_medical.tasks.report_words import END, PAD, START, UNKNOWN, ReportWords, plain_words
+from vlcore_medical.tasks.report_words import END, PAD, START, UNKNOWN, ReportWords, frequent_words, plain_words
 
 
 def test_plain_words_are_lower_case_and_keep_full_stops_and_hyphens() -> None:
@@ -11,7 +11,7 @@ def test_plain_words_are_lower_case_and_keep_full_stops_and_hyphens() -> None:
 
 
 def test_texts_come_back_and_rare_words_are_unknown() -> None:
-    words = ReportWords(["clear lungs .", "clear heart ."], least=2)
+    words = ReportWords(frequent_words(["clear lungs .", "clear heart ."], least=2))
     assert words.words[4:] == [".", "clear"]
     numbers = words.encode(["Clear lungs.", "clear"], longest=10)
     clear, stop = words.words.index("clear"), words.words.index(".")
@@ -21,6 +21,6 @@ def test_texts_come_back_and_rare_words_are_unknown() -> None:
 
 
 def test_a_text_that_is_too_long_is_cut_and_does_not_end() -> None:
-    words = ReportWords(["a b c d"])
+    words = ReportWords(list("abcd"))
     assert words.encode(["a b c d"], longest=3).tolist()[0] == [START, 4, 5]
     assert words.encode([], longest=3).numel() == 0

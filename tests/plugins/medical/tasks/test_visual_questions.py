@@ -61,7 +61,7 @@ def test_a_seed_repeats_itself() -> None:
     data = questions()
     settings = AnswerSettings("product", components=2, hidden=16, training=FitSettings(epochs=2))
     one, other = (fit_answers(data, settings, seed=3) for _ in range(2))
-    assert all(torch.equal(one.head.state_dict()[name], value) for name, value in other.head.state_dict().items())
+    assert all(torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items())
 
 
 def test_the_vocabulary_is_that_of_training_alone() -> None:
@@ -69,7 +69,7 @@ def test_the_vocabulary_is_that_of_training_alone() -> None:
     yes = data.subset(np.flatnonzero([answer == "yes" for answer in data.answers]))
     model = fit_answers(yes, AnswerSettings("none", hidden=8, training=FitSettings(epochs=1)))
     assert model.vocabulary == ["yes"]
-    assert set(model.predict(data)) == {"yes"}
+    assert set(model.predict(data.image, data.question)) == {"yes"}
 
 
 def test_the_majority_is_taken_by_kind() -> None:

@@ -1,0 +1,150 @@
+"""From a manifest of images with reports to a model directory that writes them, with its scores beside their floors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlcore.align.data import TEST, describe, with_splits
+from vlcore.data.manifest import Manifest
+from vlcore.data.record import Record
+from vlcore.encoders.token_encoder import TokenEncoder
+from vlcore.errors import ConfigurationError
+from vlcore.hub.model_directory import ModelCard, save_model_directory
+from vlcore.models.headed_towers import HeadedTowers
+from vlcore_medical.metrics.finding_f1 import finding_f1
+from vlcore_medical.metrics.lexical import lexical_scores
+from vlcore_medical.tasks.fit import FitSettings
+from vlcore_medical.tasks.report_generation import (
+    SETTINGS,
+    constant_report,
+    encode_image_memory,
+    fit_reports,
+    nearest_reports,
+)
+from vlcore_medical.tasks.report_words import plain_words
+from vlcore_medical.tasks.report_writer import Memory
+
+PURPOSE = "Writes reports of medical images: vlcore medical report IMAGE -m THIS_FOLDER."
+WRITTEN = "written"
+
+
+@dataclass(frozen=True)
+class ReportTraining:
+    """What was trained, and how well it writes.
+
+    Attributes:
+        reports: number of them in train and val, and in test.
+        without: records that were left out because they have no report with words.
+        scores: on the test split, or None where the manifest has none: of what is `written`, of the most frequent
+            report of training (`constant`), and of the report of the nearest training image (`nearest`).
+    """
+
+    reports: tuple[int, int]
+    without: int
+    scores: dict[str, dict[str, float]] | None
+
+
+def train_reports(
+    manifest: Manifest,
+    output: Path,
+    tower: TokenEncoder,
+    cache: Path,
+    *,
+    kinds: Sequence[str] = (),
+    settings: FitSettings = SETTINGS,
+    least: int = 2,
+    longest: int = 60,
+    beams: int = 3,
+    seed: int = 0,
+    command: str = "",
+    progress: bool = True,
+) -> ReportTraining:
+    """Train a decoder on the cells of a frozen image tower, look at the test split once, save.
+
+    Args:
+        manifest: images with reports; without split names vlcore assigns 80 % train and 20 % test by group.
+        output: model directory to write.
+        tower: frozen, its tokens.
+        cache: folder of cached features.
+        kinds: of the texts that make up a report, in this order; all of them, as they come, if empty.
+        settings: how it is trained.
+        least: how often a word must come to be written.
+        longest: the most words of a report, start and end included; longer ones are cut.
+        beams: of the search that is scored.
+        seed: of splits, weights, order and dropout.
+        command: for the model card.
+        progress: show bars on standard error.
+
+    Raises:
+        ConfigurationError: if there are no reports of these kinds.
+        ImageDecodeError: for an image that cannot be read.
+        ModelDirectoryError: if `output` holds something that is no model directory.
+    """
+    records, assigned = with_splits(list(manifest), seed)
+    text_of = {record.id: report_of(record, kinds) for record in records}
+    kept = [record for record in records if plain_words(text_of[record.id])]
+    train = [record for record in kept if record.split != TEST]
+    test = [record for record in kept if record.split == TEST]
+    if not train:
+        found = sorted({text.kind for record in records for text in record.texts})
+        raise ConfigurationError(
+            f"{manifest.path}: no training record has a report of the kinds {list(kinds) or 'it has'}. Kinds there: "
+            f"{', '.join(found) or 'none'}."
+        )
+    reports = [text_of[record.id] for record in train]
+    memory = encode_image_memory(train, tower, cache, progress=progress)
+    writer = fit_reports(memory, reports, settings, least=least, longest=longest, seed=seed)
+    scores = None
+    if test:
+        asked = encode_image_memory(test, tower, cache, progress=progress)
+        told = {
+            WRITTEN: writer.write(asked, beams),
+            "constant": [constant_report(reports)] * len(test),
+            "nearest": nearest_reports(_pooled(memory), reports, _pooled(asked)),
+        }
+        meant = [text_of[record.id] for record in test]
+        scores = {name: report_scores(texts, meant) for name, texts in told.items()}
+    data = describe(kept, assigned=assigned)
+    data |= {"reader": manifest.format, "without_a_report": len(records) - len(kept), "kinds": list(kinds)}
+    card = ModelCard(
+        name=output.resolve().name,
+        purpose=PURPOSE,
+        command=command,
+        data=data,
+        training={**asdict(settings), "least": least, "longest": longest, "beams": beams, "seed": seed},
+        scores={} if scores is None else {TEST: scores[WRITTEN]},
+        floors={name: {TEST: one} for name, one in (scores or {}).items() if name != WRITTEN},
+    )
+    save_model_directory(output, HeadedTowers(tower, None, writer), card)
+    return ReportTraining((len(train), len(test)), len(records) - len(kept), scores)
+
+
+def report_of(record: Record, kinds: Sequence[str]) -> str:
+    """The texts of a record that make up its report."""
+    if not kinds:
+        return " ".join(text.text for text in record.texts)
+    return " ".join(text.text for kind in kinds for text in record.texts if text.kind == kind)
+
+
+def report_scores(told: Sequence[str], meant: Sequence[str]) -> dict[str, float]:
+    """What the words and the findings of reports are worth, the latter uncertain ones left out."""
+    lexical = lexical_scores(told, [[" ".join(plain_words(text))] for text in meant])
+    return {
+        "bleu_1": lexical.bleu[0],
+        "bleu_4": lexical.bleu[3],
+        "rouge_l": lexical.rouge_l,
+        "cider": lexical.cider,
+        "finding_f1": finding_f1(told, meant).micro,
+    }
+
+
+def _pooled(memory: Memory) -> NDArray[np.float32]:
+    """Mean `[B, W]` over the cells of each image."""
+    mask = memory.mask[..., None]
+    rows: NDArray[np.float32] = ((memory.features * mask).sum(dim=1) / mask.sum(dim=1)).numpy()
+    return rows

@@ -1,0 +1,102 @@
+"""From images with reports to a model directory that writes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from small_clip import save_open_clip
+from vlcore.cli.main import main
+from vlcore.data.record import ImageRef, Record, Text
+from vlcore.hub.model_directory import load_model_directory
+from vlcore.plugins import registries
+from vlcore_medical.notice import RESEARCH_USE
+from vlcore_medical.tasks.report_words import plain_words
+
+REPORTS = {
+    (220, 30, 30): ("The heart is enlarged.", "Cardiomegaly."),
+    (30, 180, 60): ("The lungs are clear.", "No acute disease."),
+    (40, 60, 220): ("There is a large left effusion.", "Pleural effusion."),
+}
+
+
+def read_studies(path: Path) -> list[Record]:
+    """Reports of two sections with an indication before them; one image has none."""
+    records = []
+    for number, image in enumerate(sorted(path.glob("*.png"))):
+        findings, impression = list(REPORTS.values())[int(image.stem.split("_")[1])]
+        texts = (
+            Text("Chest pain.", kind="indication"),
+            Text(impression, kind="impression"),
+            Text(findings, kind="findings"),
+        )
+        split = "test" if number % 4 == 0 else "train"
+        records.append(Record(image.name, ImageRef(image), texts if number else texts[:1], image.name, split))
+    return records
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    readers = registries().readers
+    if "small/studies" not in readers:
+        readers.register("small/studies", read_studies)
+    folder = tmp_path_factory.mktemp("studies")
+    noise = np.random.default_rng(0)
+    for number in range(32):
+        colour = list(REPORTS)[number % 3]
+        pixels = np.clip(np.array(colour) + noise.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}_{number % 3}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("reports")
+    arguments = [str(images), "-o", str(root / "model"), "--reader", "small/studies", "--cache", str(root / "cache")]
+    arguments += ["--kinds", "findings", "impression", "--image-encoder", f"open_clip/{save_open_clip(root / 'clip')}"]
+    assert main(["medical", "fit-reports", *arguments, "--epochs", "60"]) == 0
+    return root / "model"
+
+
+def test_reports_come_from_the_image_and_stand_beside_floors(trained: Path) -> None:
+    card = load_model_directory(trained).card
+    scores, floors = card.scores["test"], card.floors
+    assert scores["bleu_4"] > 0.95 > floors["constant"]["test"]["bleu_4"]
+    assert scores["finding_f1"] > floors["constant"]["test"]["finding_f1"]
+    assert set(floors) == {"constant", "nearest"}
+    # The image without a report is counted, and the indication is no part of one.
+    assert card.data["without_a_report"] == 1 and card.data["kinds"] == ["findings", "impression"]
+
+
+def test_the_command_prints_report_findings_and_what_was_measured(
+    trained: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["medical", "report", str(images / "05_2.png"), "-m", str(trained)]) == 0
+    printed = capsys.readouterr().out
+    report = " ".join(plain_words("There is a large left effusion. Pleural effusion."))
+    assert printed.startswith(report)
+    assert "Findings stated: Pleural Effusion" in printed
+    assert "constant" in printed and RESEARCH_USE in printed and "reader small/studies" in printed
+    command = ["medical", "report", str(images / "05_2.png"), "-m", str(trained), "--format", "json", "--beams", "1"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["report"], told["findings"]) == (report, ["Pleural Effusion"])
+
+
+def test_mistakes_are_one_sentence(
+    trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = str(images / "05_2.png")
+    assert main(["medical", "ask", image, "is it", "-m", str(trained)]) == 2
+    assert "does not answer questions" in capsys.readouterr().err
+    assert main(["medical", "report", image, "-m", str(trained), "--beams", "0"]) == 2
+    assert "beams=0: choose at least 1" in capsys.readouterr().err
+    clip = f"open_clip/{save_open_clip(tmp_path / 'clip')}"
+    arguments = [str(images), "-o", str(tmp_path / "model"), "--reader", "small/studies", "--image-encoder", clip]
+    assert main(["medical", "fit-reports", *arguments, "--kinds", "history"]) == 2
+    assert "['history']. Kinds there: findings, impression, indication." in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
