@@ -138,8 +138,9 @@ def _read_one(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
         raise ModelDirectoryError(f"{path} is damaged ({error}). Copy or download it again.") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    for wrapper in ("state_dict", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ModelDirectoryError(f"{path} is not a dictionary of tensors by name. Ask for a .safetensors file.")
     return dict(content)

@@ -46,6 +46,7 @@ _COMMANDS = {
     "ingest": "turn DICOM files into a table of studies with previews",
     "label": "label the findings of radiology reports",
     "report": "write a report of an image",
+    "score_reports": "score generated reports beside a floor",
 }
 """Module and summary of every command; its name is the module's with dashes."""
 

@@ -46,10 +46,10 @@ def fit_reports(
     """
     from dataclasses import replace
 
-    from vlcore.cli.console import print_table
     from vlcore.data.feature_store import default_cache_root
     from vlcore.data.manifest import open_manifest
     from vlcore.encoders.token_encoder import build_image
+    from vlcore_medical.cli.score_table import print_report_scores
     from vlcore_medical.cli.towers import command_line
     from vlcore_medical.tasks.report_generation import SETTINGS
     from vlcore_medical.tasks.train_reports import train_reports
@@ -73,7 +73,5 @@ def fit_reports(
     if done.scores is None:
         print("No test split: not scored.")
     else:
-        measures = list(next(iter(done.scores.values())))
-        rows = [(measure, *(f"{one[measure]:.3f}" for one in done.scores.values())) for measure in measures]
-        print_table(("test split", *done.scores), rows)
+        print_report_scores(done.scores, "Test split")
     print(f"Model: {output}\n\nNext:\n  vlcore medical report IMAGE -m {output}")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlcore.data.reader import Row, RowError, json_lines, require_file
+from vlcore.data.reader import Row, RowError
 from vlcore.errors import ConfigurationError, ManifestError, Problem
 from vlcore.files import atomic_write
 from vlcore_medical.reports.findings import ReportFindings, find, label_names
+from vlcore_medical.reports.report_rows import check_suffix, report_rows
 from vlcore_medical.reports.sections import split_sections
-
-SUFFIXES = (".csv", ".jsonl")
 
 
 def label_file(reports: Path, output: Path) -> dict[str, int]:
@@ -32,16 +31,14 @@ def label_file(reports: Path, output: Path) -> dict[str, int]:
         ManifestError: listing every bad row; then nothing is written.
     """
     for path in (reports, output):
-        if path.suffix.lower() not in SUFFIXES:
-            raise ConfigurationError(f"{path} ends in {path.suffix!r}. Name a file that ends in .csv or .jsonl.")
+        check_suffix(path)
     if reports.resolve() == output.resolve():
         raise ConfigurationError(f"{output} is the file of the reports. Name another file for the labels.")
-    require_file(reports)
     labelled: dict[str, ReportFindings] = {}
     places: dict[str, str] = {}
     problems = []
     counts = {"reports": 0, "empty": 0, **dict.fromkeys(label_names(), 0)}
-    for place, values in _rows(reports):
+    for place, values in report_rows(reports):
         try:
             identifier, text = _report(values, reports.parent)
             if identifier in places:
@@ -63,23 +60,6 @@ def label_file(reports: Path, output: Path) -> dict[str, int]:
     with atomic_write(output) as temporary:
         write(temporary, labelled)
     return counts
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if path.suffix.lower() == ".jsonl":
-        yield from json_lines(path)
-        return
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        try:
-            for values in reader:
-                place = f"line {reader.line_num}"
-                if None in values or None in values.values():
-                    yield place, RowError(f"has not the {len(reader.fieldnames or ())} fields of the header. Mend it.")
-                else:
-                    yield place, values
-        except (csv.Error, UnicodeDecodeError) as error:
-            yield f"after line {reader.line_num}", RowError(f"is not CSV in UTF-8: {error}")
 
 
 def _report(values: Any, folder: Path) -> tuple[str, str]:

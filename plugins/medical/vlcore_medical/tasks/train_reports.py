@@ -16,8 +16,7 @@ from vlcore.encoders.token_encoder import TokenEncoder
 from vlcore.errors import ConfigurationError
 from vlcore.hub.model_directory import ModelCard, save_model_directory
 from vlcore.models.headed_towers import HeadedTowers
-from vlcore_medical.metrics.finding_f1 import finding_f1
-from vlcore_medical.metrics.lexical import lexical_scores
+from vlcore_medical.metrics.report_scores import Scores, report_scores
 from vlcore_medical.tasks.fit import FitSettings
 from vlcore_medical.tasks.report_generation import (
     SETTINGS,
@@ -46,7 +45,7 @@ class ReportTraining:
 
     reports: tuple[int, int]
     without: int
-    scores: dict[str, dict[str, float]] | None
+    scores: dict[str, Scores] | None
 
 
 def train_reports(
@@ -129,18 +128,6 @@ def report_of(record: Record, kinds: Sequence[str]) -> str:
     if not kinds:
         return " ".join(text.text for text in record.texts)
     return " ".join(text.text for kind in kinds for text in record.texts if text.kind == kind)
-
-
-def report_scores(told: Sequence[str], meant: Sequence[str]) -> dict[str, float]:
-    """What the words and the findings of reports are worth, the latter uncertain ones left out."""
-    lexical = lexical_scores(told, [[" ".join(plain_words(text))] for text in meant])
-    return {
-        "bleu_1": lexical.bleu[0],
-        "bleu_4": lexical.bleu[3],
-        "rouge_l": lexical.rouge_l,
-        "cider": lexical.cider,
-        "finding_f1": finding_f1(told, meant).micro,
-    }
 
 
 def _pooled(memory: Memory) -> NDArray[np.float32]:

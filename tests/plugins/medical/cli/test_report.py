@@ -66,7 +66,7 @@ def test_reports_come_from_the_image_and_stand_beside_floors(trained: Path) -> N
     card = load_model_directory(trained).card
     scores, floors = card.scores["test"], card.floors
     assert scores["bleu_4"] > 0.95 > floors["constant"]["test"]["bleu_4"]
-    assert scores["finding_f1"] > floors["constant"]["test"]["finding_f1"]
+    assert scores["findings_micro_f1"] > floors["constant"]["test"]["findings_micro_f1"]
     assert set(floors) == {"constant", "nearest"}
     # The image without a report is counted, and the indication is no part of one.
     assert card.data["without_a_report"] == 1 and card.data["kinds"] == ["findings", "impression"]
