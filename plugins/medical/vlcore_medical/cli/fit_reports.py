@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def fit_reports(
@@ -11,6 +12,8 @@ def fit_reports(
     reader: str = "medical/open_i",
     image_root: Path | None = None,
     kinds: list[str] | None = None,
+    views: Literal["image", "study"] = "image",
+    prior: bool = False,
     lang: str | None = None,
     image_encoder: str = "starter/efficientnet_lite0",
     epochs: int = 10,
@@ -27,7 +30,8 @@ def fit_reports(
 
     Examples:
         vlcore medical fit-reports NLMCXR/ -o reports.model --kinds findings impression
-        vlcore medical fit-reports annotation.json -o reports.model --reader medical/r2gen
+        vlcore medical fit-reports annotation.json -o reports.model --reader medical/r2gen --views study
+        vlcore medical fit-reports mimic-cxr/ -o reports.model --reader medical/mimic_cxr --views study --prior
 
     Args:
         manifest: what the reader reads.
@@ -35,6 +39,8 @@ def fit_reports(
         reader: of images with reports: open_i, mimic_cxr, r2gen, chexpert_plus, padchest; options behind a colon.
         image_root: folder that image paths start from; the reader's own choice if left out.
         kinds: of the texts that make up a report, in this order, such as findings impression; all if left out.
+        views: write a report of each image, or one of all images of a study.
+        prior: with studies, read the images of the patient's study before it too.
         lang: keep the reports of this language only.
         image_encoder: image tower with patches or a feature map, source/name.
         epochs: over all training images.
@@ -60,6 +66,8 @@ def fit_reports(
         build_image(image_encoder),
         cache or default_cache_root(),
         kinds=kinds or (),
+        views=views,
+        prior=prior,
         settings=replace(SETTINGS, epochs=epochs),
         least=least,
         longest=longest,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vlcore.data.feature_cache import FeatureCache, cache_image_features
-from vlcore.data.record import Record
 from vlcore.encoders.base import TextEncoder
-from vlcore.encoders.inference import ImageInference
-from vlcore.encoders.token_encoder import TokenEncoder
 from vlcore.errors import ConfigurationError
 from vlcore_medical.tasks.fit import FitSettings, fit
 from vlcore_medical.tasks.report_words import PAD, frequent_words, plain_words
@@ -43,23 +38,6 @@ def encode_memory(texts: Sequence[str], encoder: TextEncoder, batch_size: int = 
             raise ConfigurationError(f"{encoder.source} gives one vector per text and no states of words.")
         states.append(tokens.float() * mask[..., None])
     return Memory(torch.cat(states), batch.attention_mask.bool())
-
-
-def encode_image_memory(
-    records: Sequence[Record], tower: TokenEncoder, cache: Path, *, progress: bool = False
-) -> Memory:
-    """Cells or patches of images, from the cache where it has them.
-
-    Raises:
-        ImageDecodeError: for an image that cannot be read.
-        ConfigurationError: if there are no records.
-    """
-    if not records:
-        raise ConfigurationError("There is no image to write from: 0 records.")
-    store = FeatureCache(cache, tower.fingerprint(), tower.width)
-    encoded = cache_image_features(records, tower.preprocess, ImageInference(tower), store, progress=progress)
-    tokens = tower.unflatten(torch.tensor(encoded.rows))
-    return Memory(tokens.features, tokens.mask)
 
 
 def fit_reports(

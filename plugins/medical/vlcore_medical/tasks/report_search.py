@@ -53,7 +53,7 @@ def beam_search(decoder: ReportDecoder, memory: Tensor, mask: Tensor, beams: int
 def _search(decoder: ReportDecoder, memory: Tensor, mask: Tensor, beams: int) -> list[int]:
     kept: list[tuple[float, list[int]]] = [(0.0, [START])]
     finished: list[tuple[float, list[int]]] = []
-    while kept and len(kept[0][1]) < decoder.longest:
+    while kept and len(kept[0][1]) < decoder.longest and not _settled(finished, kept, decoder.longest):
         words = torch.tensor([row for _, row in kept])
         scores = _log_probability(decoder, memory.expand(len(kept), -1, -1), mask.expand(len(kept), -1), words)
         total = torch.tensor([score for score, _ in kept], dtype=scores.dtype)[:, None] + scores
@@ -65,8 +65,20 @@ def _search(decoder: ReportDecoder, memory: Tensor, mask: Tensor, beams: int) ->
             (finished if number == END else grown).append((value, row))
         kept = grown
     # A report that never ended counts with what it has.
-    _, row = max(finished + kept, key=lambda one: one[0] / (len(one[1]) - 1))
+    _, row = max(finished + kept, key=_mean)
     return [number for number in row if number not in (START, END)]
+
+
+def _mean(scored: tuple[float, list[int]]) -> float:
+    """Mean log-probability of the words of a row; of the start word alone, nothing is known."""
+    total, row = scored
+    return total / max(len(row) - 1, 1)
+
+
+def _settled(finished: list[tuple[float, list[int]]], kept: list[tuple[float, list[int]]], longest: int) -> bool:
+    """Whether no beginning can end better: every further word costs, and at best it costs nothing."""
+    bound = max(total for total, _ in kept) / (longest - 1)
+    return any(_mean(one) >= bound for one in finished)
 
 
 def _log_probability(decoder: ReportDecoder, memory: Tensor, mask: Tensor, words: Tensor) -> Tensor:

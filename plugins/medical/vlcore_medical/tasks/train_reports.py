@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlcore.align.data import TEST, describe, with_splits
 from vlcore.data.manifest import Manifest
-from vlcore.data.record import Record
 from vlcore.encoders.token_encoder import TokenEncoder
 from vlcore.errors import ConfigurationError
 from vlcore.hub.model_directory import ModelCard, save_model_directory
@@ -21,15 +21,16 @@ from vlcore_medical.tasks.fit import FitSettings
 from vlcore_medical.tasks.report_generation import (
     SETTINGS,
     constant_report,
-    encode_image_memory,
     fit_reports,
     nearest_reports,
 )
 from vlcore_medical.tasks.report_words import plain_words
 from vlcore_medical.tasks.report_writer import Memory
+from vlcore_medical.tasks.studies import Study, encode_studies, group_studies, single_images
 
 PURPOSE = "Writes reports of medical images: vlcore medical report IMAGE -m THIS_FOLDER."
 WRITTEN = "written"
+Views = Literal["image", "study"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ReportTraining:
 
     Attributes:
         reports: number of them in train and val, and in test.
-        without: records that were left out because they have no report with words.
+        without: images, or studies, that were left out because they have no report with words.
         scores: on the test split, or None where the manifest has none: of what is `written`, of the most frequent
             report of training (`constant`), and of the report of the nearest training image (`nearest`).
     """
@@ -55,6 +56,8 @@ def train_reports(
     cache: Path,
     *,
     kinds: Sequence[str] = (),
+    views: Views = "image",
+    prior: bool = False,
     settings: FitSettings = SETTINGS,
     least: int = 2,
     longest: int = 60,
@@ -71,6 +74,8 @@ def train_reports(
         tower: frozen, its tokens.
         cache: folder of cached features.
         kinds: of the texts that make up a report, in this order; all of them, as they come, if empty.
+        views: `image` writes a report of each image; `study` one of all images that the reader gave one study.
+        prior: with `study`, read the images of the patient's study before it too.
         settings: how it is trained.
         least: how often a word must come to be written.
         longest: the most words of a report, start and end included; longer ones are cut.
@@ -80,36 +85,38 @@ def train_reports(
         progress: show bars on standard error.
 
     Raises:
-        ConfigurationError: if there are no reports of these kinds.
+        ConfigurationError: if there are no reports of these kinds, or prior images are asked for without studies.
         ImageDecodeError: for an image that cannot be read.
         ModelDirectoryError: if `output` holds something that is no model directory.
     """
+    if prior and views == "image":
+        raise ConfigurationError("Prior images belong to studies: choose views='study' with prior.")
     records, assigned = with_splits(list(manifest), seed)
-    text_of = {record.id: report_of(record, kinds) for record in records}
-    kept = [record for record in records if plain_words(text_of[record.id])]
-    train = [record for record in kept if record.split != TEST]
-    test = [record for record in kept if record.split == TEST]
+    studies = group_studies(records, prior=prior) if views == "study" else single_images(records)
+    kept = [(study, text) for study in studies if plain_words(text := report_of(study, kinds))]
+    train, test = ([one for one in kept if (one[0].images[0].split == TEST) == held_out] for held_out in (False, True))
     if not train:
         found = sorted({text.kind for record in records for text in record.texts})
         raise ConfigurationError(
             f"{manifest.path}: no training record has a report of the kinds {list(kinds) or 'it has'}. Kinds there: "
             f"{', '.join(found) or 'none'}."
         )
-    reports = [text_of[record.id] for record in train]
-    memory = encode_image_memory(train, tower, cache, progress=progress)
+    reports = [text for _, text in train]
+    memory = encode_studies([study for study, _ in train], tower, cache, prior=prior, progress=progress)
     writer = fit_reports(memory, reports, settings, least=least, longest=longest, seed=seed)
     scores = None
     if test:
-        asked = encode_image_memory(test, tower, cache, progress=progress)
+        asked = encode_studies([study for study, _ in test], tower, cache, prior=prior, progress=progress)
         told = {
             WRITTEN: writer.write(asked, beams),
             "constant": [constant_report(reports)] * len(test),
             "nearest": nearest_reports(_pooled(memory), reports, _pooled(asked)),
         }
-        meant = [text_of[record.id] for record in test]
-        scores = {name: report_scores(texts, meant) for name, texts in told.items()}
-    data = describe(kept, assigned=assigned)
-    data |= {"reader": manifest.format, "without_a_report": len(records) - len(kept), "kinds": list(kinds)}
+        scores = {name: report_scores(texts, [text for _, text in test]) for name, texts in told.items()}
+    without = len(studies) - len(kept)
+    data = describe([record for study, _ in kept for record in study.images], assigned=assigned)
+    data |= {"reader": manifest.format, "without_a_report": without, "kinds": list(kinds)}
+    data |= {"views": views, "prior_images": prior, "reports": {"train": len(train), TEST: len(test)}}
     card = ModelCard(
         name=output.resolve().name,
         purpose=PURPOSE,
@@ -120,14 +127,16 @@ def train_reports(
         floors={name: {TEST: one} for name, one in (scores or {}).items() if name != WRITTEN},
     )
     save_model_directory(output, HeadedTowers(tower, None, writer), card)
-    return ReportTraining((len(train), len(test)), len(records) - len(kept), scores)
+    return ReportTraining((len(train), len(test)), without, scores)
 
 
-def report_of(record: Record, kinds: Sequence[str]) -> str:
-    """The texts of a record that make up its report."""
-    if not kinds:
-        return " ".join(text.text for text in record.texts)
-    return " ".join(text.text for kind in kinds for text in record.texts if text.kind == kind)
+def report_of(study: Study, kinds: Sequence[str]) -> str:
+    """The texts that make up the report of a study: of the first of its images that has any of them."""
+    for record in study.images:
+        wanted = kinds or dict.fromkeys(text.kind for text in record.texts)
+        if words := " ".join(text.text for kind in wanted for text in record.texts if text.kind == kind):
+            return words
+    return ""
 
 
 def _pooled(memory: Memory) -> NDArray[np.float32]:

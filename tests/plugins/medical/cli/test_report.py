@@ -87,6 +87,71 @@ def test_the_command_prints_report_findings_and_what_was_measured(
     assert (told["report"], told["findings"]) == (report, ["Pleural Effusion"])
 
 
+BEFORE = ("Edema has resolved.", "Effusion has resolved.")
+
+
+def read_visits(path: Path) -> list[Record]:
+    """Two studies of each patient; the second one's report tells the colour of the first's image."""
+    records = []
+    for number, (first, second) in enumerate(json.loads((path / "visits.json").read_text())):
+        split = "test" if number // 4 % 4 == 0 else "train"  # every pair of colours on either side
+        before, now = f"s{2 * number}", f"s{2 * number + 1}"
+        for study, prior, colours in ((before, None, [first]), (now, before, [second, second])):
+            text = Text("Baseline." if prior is None else BEFORE[first], kind="findings")
+            for view, colour in enumerate(colours):
+                # Only the first image of a study carries its report.
+                texts = (text,) if view == 0 else ()
+                reference = ImageRef(path / f"{number % 4:02d}_{colour}.png")
+                meta = {"study": study, "prior_study": prior}
+                records.append(Record(f"{study} {view}", reference, texts, f"patient {number}", split, meta=meta))
+    return records
+
+
+def test_a_report_reads_all_images_of_a_study_and_those_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readers = registries().readers
+    if "small/visits" not in readers:
+        readers.register("small/visits", read_visits)
+    noise = np.random.default_rng(0)
+    for number in range(4):
+        for place, colour in enumerate(list(REPORTS)[:2]):
+            pixels = np.clip(np.array(colour) + noise.normal(0, 12, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{number:02d}_{place}.png")
+    visits = [[number % 2, number // 2 % 2] for number in range(32)]
+    (tmp_path / "visits.json").write_text(json.dumps(visits))
+    clip = f"open_clip/{save_open_clip(tmp_path / 'clip')}"
+    arguments = [str(tmp_path), "-o", str(tmp_path / "model"), "--reader", "small/visits", "--image-encoder", clip]
+    arguments += ["--cache", str(tmp_path / "cache"), "--epochs", "60", "--prior"]
+    assert main(["medical", "fit-reports", *arguments]) == 2
+    assert "Prior images belong to studies" in capsys.readouterr().err
+    assert main(["medical", "fit-reports", *arguments, "--views", "study"]) == 0
+    capsys.readouterr()
+    card = load_model_directory(tmp_path / "model").card
+    assert card.data["reports"] == {"train": 48, "test": 16}
+    # Images of the second study are seen as often with either report: only those of the first tell.
+    assert card.scores["test"]["bleu_1"] > 0.95
+
+    def report(*arguments: str) -> str:
+        assert main(["medical", "report", *arguments, "-m", str(tmp_path / "model"), "--format", "json"]) == 0
+        told: str = json.loads(capsys.readouterr().out)["report"]
+        return told
+
+    red, green = str(tmp_path / "01_0.png"), str(tmp_path / "01_1.png")
+    assert report(red) == "baseline ."
+    for image in (red, green):
+        assert report(image, image, "--prior", red) == "edema has resolved ."
+        assert report(image, image, "--prior", green) == "effusion has resolved ."
+
+
+def test_a_model_of_single_images_takes_one(trained: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = str(images / "05_2.png")
+    assert main(["medical", "report", image, image, "-m", str(trained)]) == 2
+    assert "learned from single images; 2 were given" in capsys.readouterr().err
+    assert main(["medical", "report", image, "-m", str(trained), "--prior", image]) == 2
+    assert "did not learn to read prior images" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_sentence(
     trained: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
