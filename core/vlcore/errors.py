@@ -13,7 +13,12 @@ class VlcoreError(Exception):
 
     The message is one readable paragraph with the place, the offending value and the mend. The command
     line prints it and exits with code 2; anything else is a defect of vlcore and keeps its traceback.
+
+    Attributes:
+        as_typed: the message with options as a user of the command types them; set by the command line.
     """
+
+    as_typed: str | None = None
 
 
 class ConfigurationError(VlcoreError):

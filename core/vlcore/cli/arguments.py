@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Union, get_args, get_origin, get_type_hints
 import docstring_parser
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined, unused-ignore]
 
-from vlcore.errors import ConfigurationError
+from vlcore.errors import ConfigurationError, VlcoreError
 
 SHORT = {"k": "-k", "top_k": "-k", "model": "-m", "output": "-o"}
 """Options with a short form, the same in every command."""
@@ -68,11 +68,33 @@ def call(function: Callable[..., Any], prog: str, arguments: Sequence[str], posi
 
     Raises:
         ConfigurationError: if the arguments do not fit.
+        VlcoreError: of the function, with the options in `as_typed` as a user writes them.
         SystemExit: after `--help` and `--print-config`.
     """
     parser = build_parser(function, prog, positional)
     values = parser.parse_args(_arrange(parser, arguments)).as_dict()
-    return function(**{name: values[name] for name in inspect.signature(function).parameters})
+    try:
+        return function(**{name: values[name] for name in inspect.signature(function).parameters})
+    except VlcoreError as error:
+        error.as_typed = _as_typed(str(error), parser)
+        raise
+
+
+def _as_typed(message: str, parser: ArgumentParser) -> str:
+    """A message whose `on_bad_image='skip'` has become `--on-bad-image 'skip'`, and `prior=True` `--prior`."""
+    options = {action.dest: action.option_strings[-1] for action in parser._actions if action.option_strings}
+    flags = {action.dest for action in parser._actions if isinstance(action, argparse.BooleanOptionalAction)}
+
+    def typed(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if name not in flags:
+            return f"{options[name]} {value or ''}"
+        if value is None:
+            return match[0]
+        return f"--{'no-' * (value == 'False')}{name.replace('_', '-')}"
+
+    # Behind a colon or comma without a space stand options of a reader, behind a dot those of a configuration.
+    return re.sub(rf"(?<![\w.,:/-])({'|'.join(map(re.escape, options))})=(True\b|False\b)?", typed, message)
 
 
 def build_parser(function: Callable[..., Any], prog: str, positional: Sequence[str] = ()) -> ArgumentParser:

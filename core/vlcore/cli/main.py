@@ -47,7 +47,7 @@ def main(args: list[str] | None = None) -> int:
     except SystemExit as stop:  # --help, and libraries that end the process themselves
         return _exit_code(stop)
     except VlcoreError as error:
-        _show(str(error), debug)
+        _show(error.as_typed or str(error), debug)
         return USER_MISTAKE
     except KeyboardInterrupt as stop:
         go_on = str(stop) or "run the same command again and it goes on from what is finished."

@@ -262,6 +262,23 @@ def test_known_errors_are_one_paragraph_and_a_traceback_with_debug(capsys: pytes
         assert err.endswith("error: line 3: 'image' is missing. Add it.\n")
 
 
+def complaining(source: Path, k: int = 10, on_bad_image: str = "raise", progress: bool = True) -> None:
+    """Say what is wrong as functions do, by the names of their arguments."""
+    raise ConfigurationError(
+        "source='a': on_bad_image='stop', k=0, progress=True and progress=False; but colours/x:k=3,most=2, data.k=2 "
+        "and top_k=1 are none of its options."
+    )
+
+
+def test_errors_name_options_as_they_are_typed() -> None:
+    with pytest.raises(ConfigurationError, match="on_bad_image='stop', k=0") as caught:
+        call(complaining, "vlcore complain", ["a"])
+    assert caught.value.as_typed == (
+        "source='a': --on-bad-image 'stop', -k 0, --progress and --no-progress; but colours/x:k=3,most=2, data.k=2 and "
+        "top_k=1 are none of its options."
+    )
+
+
 def test_defects_keep_their_traceback_and_ask_for_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     for kind, name in (("defect", "ZeroDivisionError"), ("missing file", "FileNotFoundError")):
         assert main(["failing", kind]) == 1

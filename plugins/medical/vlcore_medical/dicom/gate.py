@@ -20,7 +20,7 @@ UNREADABLE = (DicomError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 _UNMARKED = (
     "does not say that it is de-identified (PatientIdentityRemoved, DeidentificationMethodCodeSequence). De-identify "
-    "it, or choose on_unmarked='skip' (--on-unmarked skip: left out, counted) or 'accept' (taken: you answer for it)."
+    "it, or choose on_unmarked='skip' (left out, counted) or 'accept' (taken: you answer for it)."
 )
 
 
@@ -76,4 +76,4 @@ def sort_by_mark(collection: Collection, advance: Callable[[int], None]) -> Sort
 def unreadable(name: str, error: Exception) -> Problem:
     """What is wrong with a file that cannot be read."""
     reason = error.reason if isinstance(error, DicomError) else f"cannot be read: {error}."
-    return Problem(name, f"{reason} Or choose on_bad_file='skip' (--on-bad-file skip: left out, counted).")
+    return Problem(name, f"{reason} Or choose on_bad_file='skip' (left out, counted).")

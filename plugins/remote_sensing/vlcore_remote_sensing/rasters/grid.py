@@ -39,7 +39,7 @@ def warp_options(dataset: DatasetReader, crs: str | None, nodata: float | None) 
     if source is None:
         raise ConfigurationError(
             f"{dataset.name} has no coordinate reference system, so a map of it has no place. If you know it, say "
-            f"crs='EPSG:…' (--crs EPSG:…); otherwise georeference the file first."
+            f"crs='EPSG:…'; otherwise georeference the file first."
         )
     if not placed and not points:
         raise ConfigurationError(

@@ -104,7 +104,7 @@ class SceneReader:
             raise SceneError(
                 f"{self.scene.path}: the pixels of columns {window.column} to {window.column + window.width}, rows "
                 f"{window.row} to {window.row + window.height} cannot be read: {reason}. Fetch the file again, or "
-                f"choose on_bad_block='skip' (--on-bad-block skip) to leave such places empty, counted."
+                f"choose on_bad_block='skip' to leave such places empty, counted."
             ) from error
         valid = (masks >= 128).any(axis=0) & np.isfinite(stored).all(axis=0)
         return WindowPixels(self.scene.radiometry.apply(stored), valid)

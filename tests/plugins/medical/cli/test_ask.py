@@ -104,7 +104,7 @@ def test_a_dicom_file_is_asked_as_it_is_shown(trained: tuple[Path, Path], data_r
     [
         (["nowhere.png", "is it red"], "nowhere.png"),
         (["{image}", "  "], "The question has no words"),
-        (["{image}", "is it red", "-k", "0"], "k=0: choose at least 1"),
+        (["{image}", "is it red", "-k", "0"], "-k 0: choose at least 1"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -159,7 +159,7 @@ def test_mistakes_are_one_sentence(
     assert main(["medical", "ask", image, "is it", "-m", str(trained)]) == 2
     assert "does not answer questions" in capsys.readouterr().err
     assert main(["medical", "report", image, "-m", str(trained), "--beams", "0"]) == 2
-    assert "beams=0: choose at least 1" in capsys.readouterr().err
+    assert "--beams 0: choose at least 1" in capsys.readouterr().err
     clip = f"open_clip/{save_open_clip(tmp_path / 'clip')}"
     arguments = [str(images), "-o", str(tmp_path / "model"), "--reader", "small/studies", "--image-encoder", clip]
     assert main(["medical", "fit-reports", *arguments, "--kinds", "history"]) == 2

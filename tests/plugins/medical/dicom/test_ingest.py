@@ -74,8 +74,8 @@ def test_files_without_a_mark_and_bad_files_stop_together(source: Path, tmp_path
     assert [problem.place for problem in caught.value.problems] == ["b/3.dcm", "text.dcm"]
     assert "b/3.dcm: does not say that it is de-identified (PatientIdentityRemoved" in str(caught.value)
     assert "text.dcm: is not a DICOM file: 'DICM' does not follow" in str(caught.value)
-    for mend in ("on_unmarked='skip' (--on-unmarked skip", "on_bad_file='skip' (--on-bad-file skip"):
-        assert mend in str(caught.value)  # for the function and for the command
+    for mend in ("on_unmarked='skip' (left out, counted)", "on_bad_file='skip' (left out, counted)"):
+        assert mend in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 

@@ -132,7 +132,7 @@ def bounds_of(geometry):
 
 def test_a_scene_without_a_place_is_refused_with_the_mend(tmp_path):
     path = write_raster(tmp_path / "a.tif", fields(), crs=None)
-    with pytest.raises(ConfigurationError, match=r"no coordinate reference system.*--crs EPSG"):
+    with pytest.raises(ConfigurationError, match=r"no coordinate reference system.*say crs='EPSG"):
         open_scene(path, band_names=RGB)
     assert open_scene(path, band_names=RGB, crs="EPSG:32632").crs == UTM
     with warnings.catch_warnings():
