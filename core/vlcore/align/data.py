@@ -14,13 +14,15 @@ import torch
 from vlcore.align.features import PairedFeatures
 from vlcore.data.decode import DecodeReport, OnBadImage
 from vlcore.data.feature_cache import cache_image_features, cache_text_features
-from vlcore.data.feature_store import FeatureCache
+from vlcore.data.feature_store import FeatureCache, default_cache_root
 from vlcore.data.record import Record
 from vlcore.data.splits import assign_splits
 from vlcore.data.text import text_key
+from vlcore.encoders import build_image_encoder, build_text_encoder
 from vlcore.encoders.base import ImageEncoder, TextEncoder
 from vlcore.encoders.inference import ImageInference
 from vlcore.errors import ConfigurationError
+from vlcore.retrieval.precision import best_device
 
 TRAIN, TEST = "train", "test"
 GENERATED = {TRAIN: 0.8, TEST: 0.2}
@@ -42,6 +44,22 @@ class Towers:
         self.encode_images = ImageInference(image)
         self.image_cache = FeatureCache(cache, image.fingerprint(), image.width)
         self.text_cache = FeatureCache(cache, text.fingerprint(), text.width)
+
+    @classmethod
+    def build(
+        cls, image_encoder: str, text_encoder: str, cache: Path | None = None, device: str | None = None
+    ) -> Towers:
+        """Towers by name.
+
+        Args:
+            image_encoder: name of the image tower.
+            text_encoder: name of the text tower.
+            cache: folder of cached features; `$VLCORE_CACHE` or `~/.cache/vlcore` if left out.
+            device: chosen if left out.
+        """
+        chosen = best_device() if device is None else torch.device(device)
+        image, text = build_image_encoder(image_encoder), build_text_encoder(text_encoder)
+        return cls(image.to(chosen).eval(), text.to(chosen).eval(), cache or default_cache_root())
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> torch.Tensor:

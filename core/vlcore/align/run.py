@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import torch
 
 from vlcore.align.candidates import Candidate, held_out_recall
 from vlcore.align.closed_form import CLOSED_FORM, UNTUNED, choose_closed_form, closed_form_heads, tries
@@ -20,14 +16,12 @@ from vlcore.align.scores import Scored, score_test_split
 from vlcore.align.temperature import fit_logit_scale
 from vlcore.data.audit import audit_splits
 from vlcore.data.decode import DecodeReport, OnBadImage
-from vlcore.data.feature_store import default_cache_root
 from vlcore.data.progress import track
 from vlcore.data.record import Record
-from vlcore.encoders import build_image_encoder, build_text_encoder
 from vlcore.encoders.base import ImageEncoder, TextEncoder
 from vlcore.errors import ConfigurationError
 from vlcore.files import write_text
-from vlcore.hub.model_card import ModelCard
+from vlcore.hub.model_card import ModelCard, command_line
 from vlcore.hub.model_directory import save_model_directory
 from vlcore.models.dual_encoder import DualEncoder
 from vlcore.report.data import ReportData
@@ -35,7 +29,6 @@ from vlcore.report.record_images import fetch_images
 from vlcore.report.write import write_report
 from vlcore.retrieval.evaluate import EvaluationResult
 from vlcore.retrieval.model import Model
-from vlcore.retrieval.precision import best_device
 
 if TYPE_CHECKING:
     from vlcore.data.manifest import Manifest
@@ -118,12 +111,7 @@ def align(
     audit = audit_splits(records)
     clock.lap("reading and audit")
 
-    chosen = best_device() if device is None else torch.device(device)
-    towers = Towers(
-        build_image_encoder(image_encoder).to(chosen).eval(),
-        build_text_encoder(text_encoder).to(chosen).eval(),
-        cache or default_cache_root(),
-    )
+    towers = Towers.build(image_encoder, text_encoder, cache, device)
     report = DecodeReport()
     encode = {"batch_size": batch_size, "on_bad_image": on_bad_image, "report": report, "progress": progress}
     train = encode_records(train_records, towers, **encode)  # type: ignore[arg-type]
@@ -136,7 +124,7 @@ def align(
     tried = [candidate.to_dict() for candidate in candidates]
     card = ModelCard(
         name=title or folder.resolve().name,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         data={
             "manifest": manifest.path.name,
             **describe(records, assigned=assigned),
@@ -146,7 +134,7 @@ def align(
         training={"method": candidates[0].name, "tried": tried},
     ).with_towers(network)
     fingerprint = save_model_directory(folder / "model", network, card)
-    model = Model(network, fingerprint, card=card, path=folder / "model", device=chosen)
+    model = Model(network, fingerprint, card=card, path=folder / "model", device=towers.encode_images.device)
     scored = Scored()
     if test is not None:
         scored = score_test_split(

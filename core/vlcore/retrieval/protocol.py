@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import platform
-import shlex
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 import vlcore
 from vlcore.data.decode import DecodeReport, OnBadImage
+from vlcore.hub.model_card import command_line
 from vlcore.retrieval.evaluation_set import EvaluationSet
 
 if TYPE_CHECKING:
@@ -67,6 +65,6 @@ def protocol_of(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

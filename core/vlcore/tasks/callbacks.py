@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shlex
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from vlcore.errors import ConfigurationError
+from vlcore.hub.model_card import command_line
 from vlcore.hub.model_directory import HubModel, ModelCard, save_model_directory
 
 
@@ -73,7 +72,7 @@ class SaveModelDirectory(Callback):
         describe = getattr(getattr(trainer, "datamodule", None), "describe", None)
         card = ModelCard(
             name=self.name or root.resolve().name,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=command_line(),
             data=describe() if describe is not None else {},
             training={"task": type(pl_module).__name__, **facts, **_settings(pl_module)},
             scores=_validation_scores(trainer, best is not None),

@@ -47,14 +47,15 @@ def fit_answers(
         bootstrap: resamples of the 95 % intervals.
         device: cuda, mps or cpu, for the towers; chosen if left out.
     """
+    from vlcore.align.data import Towers
     from vlcore.data.manifest import open_manifest
-    from vlcore_medical.cli.towers import build_towers, command_line
+    from vlcore.hub.model_card import command_line
     from vlcore_medical.tasks.train_answers import train_answers
 
     done = train_answers(
         open_manifest(questions, reader=reader, image_root=image_root, lang=lang),
         output,
-        build_towers(image_encoder, text_encoder, cache, device),
+        Towers.build(image_encoder, text_encoder, cache, device),
         folds=folds,
         seed=seed,
         bootstrap=bootstrap,

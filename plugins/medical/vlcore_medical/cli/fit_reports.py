@@ -55,8 +55,8 @@ def fit_reports(
     from vlcore.data.feature_store import default_cache_root
     from vlcore.data.manifest import open_manifest
     from vlcore.encoders.token_encoder import build_image
+    from vlcore.hub.model_card import command_line
     from vlcore_medical.cli.score_table import print_report_scores
-    from vlcore_medical.cli.towers import command_line
     from vlcore_medical.tasks.report_generation import SETTINGS
     from vlcore_medical.tasks.train_reports import train_reports
 

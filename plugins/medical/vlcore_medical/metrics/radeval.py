@@ -13,9 +13,6 @@ from collections.abc import Sequence
 
 from vlcore.errors import EvaluationError, MissingDependencyError, UnknownNameError
 
-LOWER_IS_BETTER = ("radcliq",)
-"""Names whose scores are distances."""
-
 
 def radeval_scores(candidates: Sequence[str], references: Sequence[str], metrics: Sequence[str]) -> dict[str, float]:
     """Score generated reports.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from vlcore.data.manifest import Manifest
-from vlcore.hub.model_card import ModelCard
+from vlcore.hub.model_card import ModelCard, command_line
 from vlcore.retrieval.model import Model
 from vlcore_remote_sensing.interpolation.choose import CurvePoint
 
@@ -38,7 +35,7 @@ def interpolation_card(
     scores = {key: value for key, value in asdict(chosen).items() if value is not None and key != "alpha"}
     return ModelCard(
         name=name,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command_line(),
         data={"chosen_on": manifest.path.name, "fingerprint": manifest.fingerprint(), "split": split},
         training={
             "task": "weight interpolation (WiSE-FT)",
